@@ -1,0 +1,42 @@
+# Candidates for the interpreter behind .venv; `make PYTHON=/path/to/python3` names one.
+PYTHON ?= python3.13 python3.12 python3.11 python3
+CORES ?= all
+
+IN_ENVIRONMENT = PATH="$(CURDIR)/.venv/bin:$$PATH"
+
+.PHONY: figures report test lint lock bench
+
+figures: .venv/.stamp
+	@$(IN_ENVIRONMENT) snakemake --workflow-profile workflow/profiles/default --cores $(CORES) figures
+	@$(IN_ENVIRONMENT) python workflow/scripts/summarise.py --run demo
+
+report: figures
+	@$(IN_ENVIRONMENT) snakemake --report results/demo/report.zip figures
+
+test: .venv/.stamp
+	@$(IN_ENVIRONMENT) pytest
+
+lint: .venv/.stamp
+	@$(IN_ENVIRONMENT) ruff check .
+	@$(IN_ENVIRONMENT) ruff format --check .
+	@$(IN_ENVIRONMENT) snakefmt --check Snakefile workflow/rules
+
+lock: .venv/.stamp
+	@$(IN_ENVIRONMENT) python envs/compile.py
+
+bench: .venv/.stamp
+	@$(IN_ENVIRONMENT) python workflow/scripts/bench.py
+
+# An environment that works is brought up to date; a missing or broken one is made anew.
+.venv/.stamp: pyproject.toml requirements.lock envs/bootstrap.txt
+	@.venv/bin/python -m pip --version >/dev/null 2>&1 && exit; \
+	for python in $(PYTHON); do \
+		$$python -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+			&& exec $$python -m venv --clear .venv; \
+	done; \
+	echo "dissent needs Python 3.11 or newer with its venv module, and none of '$(PYTHON)' is:" \
+		"install one, or name it with 'make PYTHON=/path/to/python3'." >&2; exit 1
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r envs/bootstrap.txt
+	@.venv/bin/uv pip sync --python .venv/bin/python --require-hashes requirements.lock envs/bootstrap.txt
+	@.venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,58 @@
+# Targets: figures (all of them), each paper's short name, each phase, any file by its path.
+# Another run: snakemake --configfile config/test.yaml figures
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(workflow.basedir) / "src"))
+
+if not workflow.configfiles:
+
+    configfile: "config/demo.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/checkpoints.smk"
+include: "workflow/rules/logits.smk"
+include: "workflow/rules/metrics.smk"
+METRICS_FILES=[MODEL_TABLE,PAIR_TABLE]
+FIGURE_FILES=[]
+CLAIMS_FILE=[]
+
+
+
+
+localrules:
+    figures,
+    data,
+    checkpoints,
+    logits,
+    metrics,
+
+
+# The phases, in their order; dvc.yaml has a stage for each.
+rule data:
+    input:
+        DATA_FILES,
+
+
+rule checkpoints:
+    input:
+        CHECKPOINT_FILES,
+
+
+rule logits:
+    input:
+        LOGITS_FILES,
+
+
+rule metrics:
+    input:
+        METRICS_FILES,
+
+
+rule figures:
+    default_target: True
+    input:
+        FIGURE_FILES,
+        CLAIMS_FILE,

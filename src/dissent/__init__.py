@@ -1,0 +1,1 @@
+"""How differently trained models disagree, and what that is worth."""

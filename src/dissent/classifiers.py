@@ -1,0 +1,146 @@
+"""Image classifiers: timm models, and checkpoint files that say how to rebuild and feed them."""
+
+import json
+import os
+from collections.abc import Iterator
+from typing import TypedDict
+
+import numpy as np
+import timm
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.nn import functional as F
+
+from dissent.commandline import InputError
+from dissent.files import atomic
+
+
+class Preprocessing(TypedDict):
+    """How stored images become a model's input: bilinear resize, channels, then (x - mean) / std.
+
+    `mean` and `std` refer to pixels in [0, 1], one value a channel; grey images fill all channels.
+    """
+
+    size: int
+    mean: list[float]
+    std: list[float]
+
+
+class Card(TypedDict):
+    """What a checkpoint file says of itself; `zero_shot` holds ZeroShotHead's sizes, or is empty."""
+
+    architecture: str
+    classes: list[str]
+    preprocessing: Preprocessing
+    zero_shot: dict[str, float]
+
+
+class ZeroShotHead(nn.Module):
+    """Cosine similarity between a projected image and the embedded prompt of each class.
+
+    Maps features [N, D] to logits [N, C] = scale * cos(projection(features), prompts_CE).
+    """
+
+    def __init__(self, features: int, classes: int, embedding: int, scale: float):
+        super().__init__()
+        self.projection = nn.Linear(features, embedding, bias=False)
+        self.prompts_CE = nn.Parameter(torch.zeros(classes, embedding))
+        self.scale = scale
+
+    def forward(self, features_ND: torch.Tensor) -> torch.Tensor:
+        """Logits [N, C]."""
+        images_NE = F.normalize(self.projection(features_ND), dim=1)
+        return self.scale * images_NE @ F.normalize(self.prompts_CE, dim=1).T
+
+
+def build(card: Card, drop_rate: float = 0.0) -> nn.Module:
+    """A timm model as the card describes it, initialised from torch's random state."""
+    preprocessing = card["preprocessing"]
+    options = {"in_chans": len(preprocessing["mean"]), "num_classes": len(card["classes"])}
+    if card["architecture"].startswith("test_vit"):
+        # Their patches of 16 pixels are too coarse for small images.
+        options |= {"img_size": preprocessing["size"], "patch_size": 8}
+    try:
+        model = timm.create_model(card["architecture"], drop_rate=drop_rate, **options)
+    except RuntimeError as error:
+        raise InputError(f"timm cannot build {card['architecture']!r}: {error}") from None
+    if card["zero_shot"]:
+        model.reset_classifier(0)
+        width = model.head_hidden_size
+        model.zero_shot = ZeroShotHead(width, len(card["classes"]), **card["zero_shot"])
+    return model
+
+
+def features(model: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
+    """Penultimate representation [N, D]: what the head sees."""
+    return model.forward_head(model.forward_features(inputs), pre_logits=True)
+
+
+def head(model: nn.Module) -> nn.Module:
+    """The module that turns features [N, D] into logits [N, C]."""
+    return model.zero_shot if hasattr(model, "zero_shot") else model.get_classifier()
+
+
+def prepare(images_NHW: np.ndarray, preprocessing: Preprocessing) -> torch.Tensor:
+    """Stored grey uint8 images [N, H, W] to model inputs, float32 [N, channels, size, size]."""
+    pixels = torch.from_numpy(images_NHW)[:, None].float() / 255
+    size = preprocessing["size"]
+    if pixels.shape[-2:] != (size, size):
+        pixels = F.interpolate(pixels, (size, size), mode="bilinear", antialias=True)
+    return normalise(pixels, preprocessing)
+
+
+def normalise(pixels_N1HW: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
+    """Grey pixels in [0, 1] to normalised channels."""
+    mean = torch.tensor(preprocessing["mean"])[:, None, None]
+    std = torch.tensor(preprocessing["std"])[:, None, None]
+    return (pixels_N1HW - mean) / std
+
+
+@torch.inference_mode()
+def predict(
+    model: nn.Module, images_NHW: np.ndarray, preprocessing: Preprocessing, batch_size: int = 256
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Yield features [n, D] and logits [n, C], float32, batch by batch in order."""
+    model.eval()
+    for start in range(0, len(images_NHW), batch_size):
+        batch = features(model, prepare(images_NHW[start : start + batch_size], preprocessing))
+        yield batch, head(model)(batch)
+
+
+def save_checkpoint(path: str | os.PathLike, model: nn.Module, card: Card) -> None:
+    """Write weights and card as one safetensors file."""
+    weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    with atomic(path) as temporary:
+        save_file(weights, temporary, {"card": json.dumps(card, sort_keys=True)})
+
+
+def read_card(path: str | os.PathLike) -> Card:
+    """The card of a checkpoint file."""
+    try:
+        with safe_open(path, "pt") as file:
+            header = file.metadata() or {}
+    except (SafetensorError, FileNotFoundError) as error:
+        raise InputError(f"{path} cannot be read as safetensors: {error}") from None
+    if "card" not in header:
+        raise InputError(f"{path} has no card in its header: make it with the checkpoint rules")
+    return json.loads(header["card"])
+
+
+def load_checkpoint(path: str | os.PathLike) -> tuple[nn.Module, Card]:
+    """Rebuild the model a checkpoint file holds; every weight must be there and fit."""
+    card = read_card(path)
+    model = build(card)
+    load_weights(model, path)
+    return model, card
+
+
+def load_weights(model: nn.Module, path: str | os.PathLike) -> None:
+    """Load a safetensors state dict into `model`."""
+    try:
+        model.load_state_dict(load_file(path))
+    except (RuntimeError, SafetensorError) as error:
+        summary = " ".join(str(error).split())
+        raise InputError(f"the weights in {path} do not fit the architecture: {summary}") from None

@@ -1,0 +1,113 @@
+"""A data set as one file: images, labels, splits and example ids, in a fixed order."""
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from dissent.commandline import InputError
+from dissent.files import atomic
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Examples in a fixed order.
+
+    `labels` is int64 [N] (one class each) or uint8 [N, C] (any number of classes each);
+    `captions`, where there are any, hold a sentence for each example.
+    """
+
+    name: str
+    ids: tuple[str, ...]
+    images_NHW: np.ndarray
+    labels: np.ndarray
+    splits_N: np.ndarray
+    classes: tuple[str, ...]
+    captions: tuple[str, ...] = ()
+
+    def where(self, split: str) -> np.ndarray:
+        """Positions [n] of the examples of one split, in order."""
+        positions = np.flatnonzero(self.splits_N == split)
+        if not len(positions):
+            known = ", ".join(sorted(set(self.splits_N)))
+            raise InputError(f"data set {self.name!r} has no split {split!r}; it has: {known}")
+        return positions
+
+    @property
+    def ids_sha256(self) -> str:
+        """Digest of the example ids and their order."""
+        return ids_sha256(self.ids)
+
+
+def ids_sha256(ids: Sequence[str]) -> str:
+    """Hex sha256 of ordered example ids; two prediction files combine only if theirs agree."""
+    return hashlib.sha256("\n".join(ids).encode()).hexdigest()
+
+
+def stratified_splits(
+    labels_N: np.ndarray, sizes: dict[str, int], rng: np.random.Generator
+) -> np.ndarray:
+    """Assign every example to a split so that each split has the classes in equal shares.
+
+    Returns the split names [N]; examples beyond the sizes get the name "unused".
+    """
+    if sum(sizes.values()) > len(labels_N):
+        raise InputError(
+            f"splits ask for {sum(sizes.values())} examples, there are {len(labels_N)}: "
+            f"lower the sizes under `splits`"
+        )
+    order = rng.permutation(len(labels_N))
+    rank_in_class = np.empty(len(labels_N), int)
+    for label in np.unique(labels_N):
+        of_class = order[labels_N[order] == label]
+        rank_in_class[of_class] = np.arange(len(of_class))
+    dealt = order[np.argsort(rank_in_class[order], kind="stable")]
+    splits_N = np.full(len(labels_N), "unused", dtype=f"U{max(map(len, [*sizes, 'unused']))}")
+    start = 0
+    for split, size in sizes.items():
+        splits_N[dealt[start : start + size]] = split
+        start += size
+    return splits_N
+
+
+def write_examples(path: str | os.PathLike, examples: Examples) -> None:
+    """Write a data set file (safetensors; names, ids and splits in the header)."""
+    names, codes_N = np.unique(examples.splits_N, return_inverse=True)
+    header = {
+        "name": examples.name,
+        "classes": json.dumps(examples.classes),
+        "splits": json.dumps(names.tolist()),
+        "ids": json.dumps(examples.ids),
+        "captions": json.dumps(examples.captions),
+    }
+    tensors = {
+        "images": np.ascontiguousarray(examples.images_NHW),
+        "labels": np.ascontiguousarray(examples.labels),
+        "split_codes": codes_N.astype(np.uint8),
+    }
+    with atomic(path) as temporary:
+        save_file(tensors, temporary, header)
+
+
+def read_examples(path: str | os.PathLike) -> Examples:
+    """Read a data set file written by `write_examples`."""
+    if not Path(path).exists():
+        raise InputError(f"there is no data set file {path}")
+    with safe_open(path, "np") as file:
+        header = file.metadata()
+        names = np.array(json.loads(header["splits"]))
+        return Examples(
+            name=header["name"],
+            ids=tuple(json.loads(header["ids"])),
+            images_NHW=file.get_tensor("images"),
+            labels=file.get_tensor("labels"),
+            splits_N=names[file.get_tensor("split_codes")],
+            classes=tuple(json.loads(header["classes"])),
+            captions=tuple(json.loads(header["captions"])),
+        )

@@ -1,0 +1,162 @@
+"""The logits file: what one model says of one data set, with the key of everything it depends on.
+
+A safetensors file. Tensors: `features` [N, D] float16 and, where the model's classes are the
+data set's, `logits` [N, C] float16 with float32 columns [N] computed from the float32 forward
+pass: `predicted` (int32), `max_log_probability`, `true_log_probability`, `logsumexp`. Metrics
+that compare predictions use the columns, as float16 flips about 0.1 % of the argmaxes.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from dissent.commandline import InputError
+from dissent.examples import Examples
+from dissent.files import atomic
+
+STORED_DTYPE = "float16"
+DTYPES = {"F16": np.float16, "F32": np.float32, "I32": np.int32}
+
+
+@dataclass(frozen=True)
+class Key:
+    """All that decides the content of a logits file.
+
+    `preprocessing` is resolved, not a name; `example_ids_sha256` covers ids and their order;
+    `label_map` names the classes in the order of the columns; `output` is "logits" or "features".
+    """
+
+    weights_sha256: str
+    preprocessing: dict[str, Any]
+    example_ids_sha256: str
+    label_map: list[str]
+    output: str
+    dtype: str
+    libraries: dict[str, str]
+
+
+# What to call each part of the key when it is not what the reader expects.
+PARTS = {
+    "weights_sha256": "other weights",
+    "preprocessing": "other preprocessing",
+    "example_ids_sha256": "other examples or another order of them",
+    "label_map": "another label map",
+    "output": "another kind of output",
+    "dtype": "another dtype",
+    "libraries": "other library versions",
+}
+
+
+@dataclass(frozen=True)
+class Logits:
+    """An open logits file: its key, and memory-mapped tensors by name."""
+
+    key: Key
+    tensors: dict[str, np.ndarray]
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.tensors[name]
+
+
+def log_probability_columns(logits_NC: np.ndarray, labels_N: np.ndarray) -> dict[str, np.ndarray]:
+    """The float32 columns [N] of the logits file, from float32 logits."""
+    highest_N = logits_NC.max(axis=1)
+    logsumexp_N = highest_N + np.log(np.exp(logits_NC - highest_N[:, None]).sum(axis=1))
+    true_N = np.take_along_axis(logits_NC, labels_N[:, None], axis=1)[:, 0]
+    return {
+        "predicted": logits_NC.argmax(axis=1).astype(np.int32),
+        "max_log_probability": highest_N - logsumexp_N,
+        "true_log_probability": true_N - logsumexp_N,
+        "logsumexp": logsumexp_N,
+    }
+
+
+def write_logits(
+    path: str | os.PathLike,
+    key: Key,
+    features_ND: np.ndarray,
+    logits_NC: np.ndarray | None = None,
+    labels_N: np.ndarray | None = None,
+) -> None:
+    """Write a logits file from float32 features and, for `output` "logits", float32 logits."""
+    tensors = {"features": features_ND.astype(STORED_DTYPE)}
+    if logits_NC is not None:
+        tensors["logits"] = logits_NC.astype(STORED_DTYPE)
+        tensors |= log_probability_columns(logits_NC, labels_N)
+    with atomic(path) as temporary:
+        save_file(tensors, temporary, {"key": json.dumps(asdict(key), sort_keys=True)})
+
+
+def open_logits(path: str | os.PathLike, **expected: Any) -> Logits:
+    """Open a logits file if its key has the expected parts (fields of `Key`); refuse it if not.
+
+    Raises InputError naming the file and the part that differs, or the damage.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"there is no logits file {path}: run the workflow up to it")
+    try:
+        # Opening checks the header against the file's length, so a truncated file stops here.
+        with safe_open(path, "np") as file:
+            header = file.metadata() or {}
+        key = Key(**json.loads(header["key"]))
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path} is truncated or no logits file ({error}): delete it and run again"
+        ) from None
+    for part, value in expected.items():
+        found = getattr(key, part)
+        if found != value:
+            raise InputError(
+                f"{path} was made with {PARTS[part]} (file: {_brief(found)}; expected: "
+                f"{_brief(value)}): delete it and run again"
+            )
+    return Logits(key, _memory_map(path))
+
+
+def open_predictions(
+    paths: Sequence[str | os.PathLike], examples: Examples
+) -> dict[str, Logits]:
+    """Logits files of several models on one data set, by model id (the file's stem).
+
+    Refuses a file of other examples, of another order, or of another label map.
+    """
+    return {
+        Path(path).stem: open_logits(
+            path,
+            example_ids_sha256=examples.ids_sha256,
+            output="logits",
+            label_map=list(examples.classes),
+        )
+        for path in paths
+    }
+
+
+def _memory_map(path: Path) -> dict[str, np.ndarray]:
+    """All tensors of a safetensors file, mapped rather than read (its format: huggingface docs)."""
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+    header.pop("__metadata__", None)
+    return {
+        name: np.memmap(
+            path,
+            DTYPES[entry["dtype"]],
+            mode="r",
+            offset=8 + length + entry["data_offsets"][0],
+            shape=tuple(entry["shape"]),
+        )
+        for name, entry in header.items()
+    }
+
+
+def _brief(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

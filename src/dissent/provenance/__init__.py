@@ -1,0 +1,1 @@
+"""Why a file is what it is."""

@@ -1,0 +1,1 @@
+"""Training the zoo: small timm models, by several frameworks, from recipes."""

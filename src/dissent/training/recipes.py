@@ -1,0 +1,224 @@
+"""From a recipe and a seed to a trained classifier.
+
+A recipe is the config's section of that name: see `config/schemas/run.schema.json`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from dissent.classifiers import Card, Preprocessing, build, features, head, normalise, predict
+from dissent.datasets import NUMBER_WORDS
+from dissent.examples import Examples
+from dissent.training import frameworks, objectives
+from dissent.training.augmentation import augment
+from dissent.training.optimise import optimise
+
+Recipe = Mapping[str, Any]
+Teacher = tuple[nn.Module, Card]
+
+
+def train(
+    recipe: Recipe, seed: int, data: Mapping[str, Examples], teacher: Teacher | None = None
+) -> tuple[nn.Module, Card]:
+    """Train one classifier on the `train` splits; the seed sets weights, order and augmentation.
+
+    Pre-training (where the framework has one) sees images without labels. Then come `steps` of
+    supervised training; or, with no steps, a linear head on frozen features; or, with no labels,
+    nothing, as captions already gave a zero-shot head.
+    """
+    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
+    classes = next(iter(data.values())).classes
+    size = next(iter(data.values())).images_NHW.shape[1]
+    zero_shot = recipe["framework"] == "captions"
+    card = Card(
+        architecture=recipe["architecture"],
+        classes=list(classes),
+        preprocessing=Preprocessing(size=size, mean=[0.5], std=[0.5]),
+        zero_shot={"embedding": frameworks.EMBEDDING, "scale": frameworks.ZERO_SHOT_SCALE}
+        if zero_shot
+        else {},
+    )
+    model = build(card, recipe["drop_rate"])
+    labelled = labelled_examples(data, recipe["labels_per_class"])
+    if recipe["pretraining_steps"]:
+        pretrain(model, recipe, data, labelled, card["preprocessing"], generator)
+    if recipe["steps"]:
+        supervise(model, recipe, data, labelled, teacher, card["preprocessing"], generator)
+    elif labelled is not None:
+        if zero_shot:
+            del model.zero_shot
+            card["zero_shot"] = {}
+            model.reset_classifier(len(classes))
+        fit_linear_head(model, *labelled, card["preprocessing"])
+    return model.eval(), card
+
+
+def labelled_examples(
+    data: Mapping[str, Examples], labels_per_class: Mapping[str, int | None]
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Images [n, H, W] and labels [n]: the first so many of each class of each train split."""
+    images, labels = [], []
+    for name, count in labels_per_class.items():
+        train = data[name].where("train")
+        for label in range(len(data[name].classes)):
+            chosen = train[data[name].labels[train] == label][:count]
+            images.append(data[name].images_NHW[chosen])
+            labels.append(data[name].labels[chosen])
+    return (np.concatenate(images), np.concatenate(labels)) if images else None
+
+
+def unlabelled_images(data: Mapping[str, Examples], names: list[str]) -> np.ndarray:
+    """All images [n, H, W] of the train splits of these data sets."""
+    return np.concatenate([data[name].images_NHW[data[name].where("train")] for name in names])
+
+
+def to_pixels(images_NHW: np.ndarray) -> torch.Tensor:
+    """uint8 [N, H, W] to float32 [N, 1, H, W] in [0, 1]."""
+    return torch.from_numpy(images_NHW)[:, None].float() / 255
+
+
+def pretrain(
+    model: nn.Module,
+    recipe: Recipe,
+    data: Mapping[str, Examples],
+    labelled: tuple[np.ndarray, np.ndarray] | None,
+    preprocessing: Preprocessing,
+    generator: torch.Generator,
+) -> None:
+    """Train the backbone by the recipe's framework."""
+    framework = recipe["framework"]
+    if framework == "supervised_contrastive":
+        images_NHW, labels_N = labelled
+    else:
+        images_NHW = unlabelled_images(data, recipe["unlabelled"])
+    pixels = to_pixels(images_NHW)
+    inputs = (model, pixels, preprocessing, generator)
+    temperature = recipe["temperature"]
+    if framework == "simclr":
+        extra, loss = frameworks.two_views(
+            *inputs, lambda first, second, _: objectives.nt_xent(first, second, temperature)
+        )
+    elif framework == "barlow_twins":
+        extra, loss = frameworks.two_views(
+            *inputs, lambda first, second, _: objectives.barlow_twins(first, second)
+        )
+    elif framework == "supervised_contrastive":
+        labels = torch.from_numpy(labels_N)
+        extra, loss = frameworks.two_views(
+            *inputs,
+            lambda first, second, batch: objectives.supervised_contrastive(
+                first, second, labels[batch], temperature
+            ),
+        )
+    elif framework == "rotation":
+        extra, loss = frameworks.rotation(*inputs)
+    elif framework == "masked_autoencoder":
+        extra, loss = frameworks.masked_autoencoder(*inputs, recipe["mask_ratio"])
+    elif framework == "captions":
+        sentences = [
+            data[name].captions[i] for name in recipe["unlabelled"] for i in data[name].where("train")
+        ]
+        extra, loss = frameworks.captions(
+            *inputs, sentences, [f"a {word}" for word in NUMBER_WORDS], recipe["augmentation"]
+        )
+    optimise(
+        [*model.parameters(), *extra.parameters()],
+        loss,
+        len(pixels),
+        generator,
+        steps=recipe["pretraining_steps"],
+        batch_size=recipe["pretraining_batch_size"],
+        optimizer="adamw",
+        learning_rate=recipe["pretraining_learning_rate"],
+        weight_decay=recipe["weight_decay"],
+        schedule=recipe["schedule"],
+        description=f"pre-training ({framework})",
+    )
+
+
+def supervise(
+    model: nn.Module,
+    recipe: Recipe,
+    data: Mapping[str, Examples],
+    labelled: tuple[np.ndarray, np.ndarray],
+    teacher: Teacher | None,
+    preprocessing: Preprocessing,
+    generator: torch.Generator,
+) -> None:
+    """Train all weights on labels, or on a teacher's softened predictions for unlabelled images."""
+    if teacher is None:
+        images_NHW, labels_N = labelled
+        targets = torch.from_numpy(labels_N)
+    else:
+        images_NHW = unlabelled_images(data, recipe["unlabelled"])
+        model_of_teacher, card = teacher
+        batches = predict(model_of_teacher, images_NHW, card["preprocessing"])
+        logits_NC = torch.cat([logits for _, logits in batches])
+        targets = (logits_NC / recipe["temperature"]).softmax(dim=1)
+    pixels = to_pixels(images_NHW)
+    model.train()
+
+    def loss(batch: torch.Tensor) -> torch.Tensor:
+        inputs = augment(pixels[batch], recipe["augmentation"], generator)
+        logits_NC = head(model)(features(model, normalise(inputs, preprocessing)))
+        return F.cross_entropy(
+            logits_NC, targets[batch], label_smoothing=recipe["label_smoothing"]
+        )
+
+    optimise(
+        model.parameters(),
+        loss,
+        len(pixels),
+        generator,
+        **{
+            leaf: recipe[leaf]
+            for leaf in (
+                "steps",
+                "batch_size",
+                "optimizer",
+                "learning_rate",
+                "weight_decay",
+                "schedule",
+            )
+        },
+        description="training",
+    )
+
+
+def fit_linear_head(
+    model: nn.Module,
+    images_NHW: np.ndarray,
+    labels_N: np.ndarray,
+    preprocessing: Preprocessing,
+    penalty: float = 1e-3,
+) -> None:
+    """Fit the model's linear head on frozen features by L-BFGS on L2-penalised cross-entropy.
+
+    Features are standardised for the fit; the scaling is then folded into the head's weights.
+    """
+    outputs_ND = torch.cat([out for out, _ in predict(model, images_NHW, preprocessing)]).clone()
+    centre, spread = outputs_ND.mean(dim=0), outputs_ND.std(dim=0) + 1e-6
+    inputs_ND = (outputs_ND - centre) / spread
+    targets_N = torch.from_numpy(labels_N)
+    linear = head(model)
+    nn.init.zeros_(linear.weight)
+    nn.init.zeros_(linear.bias)
+    solver = torch.optim.LBFGS(linear.parameters(), max_iter=200, line_search_fn="strong_wolfe")
+
+    def closure() -> torch.Tensor:
+        solver.zero_grad()
+        loss = F.cross_entropy(linear(inputs_ND), targets_N)
+        loss = loss + penalty * linear.weight.square().sum()
+        loss.backward()
+        return loss
+
+    solver.step(closure)
+    with torch.no_grad():
+        linear.bias -= linear.weight @ (centre / spread)
+        linear.weight /= spread

@@ -1,0 +1,16 @@
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+STANDIN_CONDA = Path(__file__).parent / "standin_conda"
+
+
+@pytest.fixture
+def standin_conda(monkeypatch):
+    """Put the stand-in conda on PATH, and the environment's own tools (snakemake, uv) behind it."""
+    search = [STANDIN_CONDA, Path(sys.executable).parent, os.environ["PATH"]]
+    monkeypatch.setenv("PATH", os.pathsep.join(map(str, search)))
+    monkeypatch.delenv("SNAKEMAKE_CONDA_PREFIX", raising=False)
+    return STANDIN_CONDA / "conda"

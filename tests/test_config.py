@@ -1,0 +1,559 @@
+"""Every mistake in a run file or a model table must name its file, its line and what is allowed."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from dissent import config
+from dissent.commandline import InputError
+
+ROOT = Path(__file__).parents[1]
+
+RUN = """\
+run: demo
+models: models.csv
+threads: 1
+data:
+  handwritten:
+    kind: handwritten
+    seed: 0
+    size: 32
+    splits: {train: 300, tune: 400, report: 1097}
+  letters: {kind: letters, seed: 0, size: 32, splits: {train: 800, report: 800}}
+recipes:
+  base:
+    framework: supervised
+    architecture: test_resnet
+    labels_per_class: {handwritten: 2}
+    steps: 150
+    batch_size: 32
+    optimizer: adamw
+    learning_rate: 0.001
+    weight_decay: 0.05
+    label_smoothing: 0.0
+    drop_rate: 0.0
+    augmentation: light
+    schedule: cosine
+  convnext: {extends: base, architecture: test_convnext}
+  convnext-high: {extends: convnext, learning_rate: 3e-3}
+  distilled:
+    extends: base
+    framework: distillation
+    unlabelled: [letters]
+    teacher: a-s0
+    temperature: 2
+metrics:
+  bootstrap_resamples: 1000
+  confidence_level: 0.95
+  calibration_bins: 15
+  calibration_split: tune
+  report_split: report
+  ensemble_rule: mean_probability
+no_one_representation:
+  data: handwritten
+  base_model: a-s0
+  accuracy_window: [0.73, 0.79]
+  compared: {reinit: a-s1, architectures: b, datasets: c}
+  greedy: {start: [c], max_added: 6}
+  feature_mixing:
+    models: [a-s1, b]
+    shares: [0, 25, 100]
+    repeats: 3
+    kept:
+    - 8
+    - 25
+  downstream: {data: letters, models: [a-s0, c]}
+"""
+HASH = "0123456789abcdef" * 4
+HEADER = "model,category,source,recipe,seed,batch,architecture,location,sha256,licence,citation"
+TABLE = f"""\
+{HEADER}
+a-s0,reinit,train,base,0,pair,,,,Apache-2.0,
+a-s1,reinit,train,base,1,pair,,,,Apache-2.0,
+b,architectures,train,convnext,0,,,,,Apache-2.0,"A, B"
+c,datasets,file,,,,test_vit,weights/c.safetensors,{HASH},MIT,
+d,frameworks,train,distilled,0,,,,,,
+"""
+
+
+def line_of(text: str, part: str) -> int:
+    """The line (from 1) on which `part` stands."""
+    return text[: text.index(part)].count("\n") + 1
+
+
+def replaced(text: str, right: str, wrong: str) -> str:
+    """`text` with the first `right` made `wrong`."""
+    assert right in text
+    return text.replace(right, wrong, 1)
+
+
+def changed_line(text: str, right: str, wrong: str) -> int:
+    """The first line that differs once `right` is made `wrong`."""
+    pairs = zip(text.splitlines(), replaced(text, right, wrong).splitlines(), strict=False)
+    return next(line for line, (old, new) in enumerate(pairs, start=1) if old != new)
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    """Write a run file and a model table to the current folder, and load both."""
+    monkeypatch.chdir(tmp_path)
+
+    def load(run: str | bytes = RUN, table: str | bytes = TABLE):
+        for name, content in (("run.yaml", run), ("models.csv", table)):
+            Path(name).write_bytes(content.encode() if isinstance(content, str) else content)
+        made = config.load_run("run.yaml")
+        return made, config.load_models(made.models, made)
+
+    return load
+
+
+def complaints(write, **files) -> list[str]:
+    with pytest.raises(InputError) as caught:
+        write(**files)
+    return str(caught.value).splitlines()
+
+
+def test_recipes_take_over_what_they_do_not_override(write):
+    run, _ = write()
+    recipes = run.recipes
+    assert recipes["convnext-high"].architecture == "test_convnext"
+    assert recipes["convnext-high"].learning_rate == 0.003
+    assert recipes["convnext"].learning_rate == 0.001
+    assert recipes["base"].architecture == "test_resnet"
+    leaves = set(yaml.safe_load(RUN)["recipes"]["base"])
+    assert leaves < set(recipes["convnext-high"].model_dump())
+    assert recipes["base"].model_dump()["pretraining_steps"] == 0
+
+
+def test_recipe_order_does_not_matter(write):
+    head, base = RUN.split("recipes:\n")
+    child = "  convnext-low: {extends: base, steps: 7}\n"
+    run, _ = write(run=f"{head}recipes:\n{child}{base}")
+    assert run.recipes["convnext-low"].steps == 7
+
+
+def test_config_cannot_be_changed(write):
+    run, models = write()
+    for part, name in ((run, "threads"), (run.recipes["base"], "steps"), (models["b"], "seed")):
+        with pytest.raises(ValueError, match="frozen"):
+            setattr(part, name, 3)
+
+
+def test_models_keep_the_order_and_types_of_the_table(write):
+    _, models = write()
+    assert list(models) == ["a-s0", "a-s1", "b", "c", "d"]
+    assert models["a-s1"].seed == 1
+    assert models["b"].batch is None
+    assert models["b"].citation == "A, B"
+    assert models["c"].recipe is None
+
+
+def test_batches(write):
+    _, models = write()
+    grouped = {name: [m.model for m in part] for name, part in config.batches(models).items()}
+    assert grouped == {"pair": ["a-s0", "a-s1"], "b": ["b"], "c": ["c"], "d": ["d"]}
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "says"),
+    [
+        ("threads: 1", "threads: 1\nthread: 2", "thread: 'thread' is no key here"),
+        ("threads: 1", "threads: 1\nthread: 2", "(did you mean 'threads'?), allowed: data, me"),
+        ("  steps: 150", "  steps: 150\n    stepz: 1", "base.stepz: 'stepz' is no key here"),
+        ("max_added: 6", "max_added: 6, added: 1", "'added' is no key here (did you mean 'max_add"),
+        ("threads: 1", "threads: 1\n2: 3", "2 is no key here"),
+        ("tune: 400", "test: 400", "should be 'train', 'tune' or 'report', not 'test'"),
+        ("  steps: 150", "  steps: many", "base.steps: should be a valid integer, not 'many'"),
+        ("threads: 1", "threads: yes", "threads: should be a valid integer, not True"),
+        ("run: demo", "run: 1", "run: should be a valid string, not 1"),
+        ("[letters]", "letters", "distilled.unlabelled: should be a valid list, not 'letters'"),
+        ("[letters]", "&a [*a]", "distilled.unlabelled.0: should be a valid string"),
+        ("{handwritten: 2}", "2", "base.labels_per_class: should be a valid mapping, not 2"),
+        ("{handwritten: 2}", "{handwritten: 0}", "should be greater than or equal to 1, not 0"),
+        ("{start: [c], max_added: 6}", "6", "greedy: should be a valid mapping, not 6"),
+        ("seed: 0\n", "seed:\n", "seed: should be a valid integer, not nothing"),
+        ("adamw", "adam", "should be 'adamw' or 'sgd', not 'adam' (did you mean 'adamw'?)"),
+        ("[0.73, 0.79]", "[0.79, 0.73]", "with low below high, not [0.79, 0.73]"),
+        ("[0.73, 0.79]", "[0.73]", "accuracy_window: should have at least 2 items, not 1"),
+        ("[0.73, 0.79]", "[0.73, 79]", "accuracy_window.1: should be less than or equal to 1"),
+        ("[0, 25, 100]", "[0, 25, 101]", "shares.2: should be less than or equal to 100, not 101"),
+        ("  - 25", "  - 0", "kept.1: should be greater than or equal to 1, not 0"),
+        ("0.95", "95", "confidence_level: should be less than 1, not 95"),
+        ("0.95", ".inf", "confidence_level: should be a finite number, not inf"),
+        ("  letters:", "  l;etters:", "should hold only a-z, 0-9, '.', '_' and '-', and start"),
+        ("base_model: a-s0", "base_model: a s0", "base_model: should hold only a-z, 0-9"),
+        ("extends: convnext,", "extends: convnex,", "'convnex' is no recipe (did you mean 'convn"),
+        ("extends: convnext,", "extends: , ", "None is no recipe, allowed: base, convnext"),
+        ("cosine", "cosine\n    extends: base", "should not lead back to itself (base -> base)"),
+        ("  base:", "  a: 3\n  b: {extends: a}\n  base:", "a: should be a valid mapping, not 3"),
+        ("{handwritten: 2}", "{hand: 2}", "'hand' is no data set, allowed: handwritten, letters"),
+        ("[letters]", "[letter]", "distilled.unlabelled.0: 'letter' is no data set (did you mean"),
+        ("{data: letters", "{data: letter", "is no data set (did you mean 'letters'?), allow"),
+        ("  data: handwritten", "  data: letters", "'letters' needs a split 'tune' to be used"),
+        ("_split: tune", "_split: report", "calibration_split: should differ from report_split"),
+        ("framework: distillation", "framework: rotate", "should be 'supervised', 'simclr', "),
+    ],
+)
+def test_mistake_in_run_file(write, right, wrong, says):
+    (message,) = complaints(write, run=replaced(RUN, right, wrong))
+    assert message.startswith(f"run.yaml, line {changed_line(RUN, right, wrong)}, ")
+    assert says in message
+
+
+@pytest.mark.parametrize(
+    ("absent", "section", "says"),
+    [
+        ("    steps: 150\n", "  base:", "recipes.base.steps: is missing"),
+        (RUN[RUN.index("metrics:") : RUN.index("no_one")], "run: demo", "metrics: is missing"),
+        ("max_added: 6", "  greedy:", "no_one_representation.greedy.max_added: is missing"),
+    ],
+)
+def test_missing_key_is_told_where_its_section_begins(write, absent, section, says):
+    (message,) = complaints(write, run=replaced(RUN, absent, ""))
+    assert message == f"run.yaml, line {line_of(RUN, section)}, {says}"
+
+
+def test_circle_of_recipes_names_both_and_not_their_heirs(write):
+    text = RUN.replace("    schedule: cosine", "    schedule: cosine\n    extends: convnext")
+    messages = complaints(write, run=text)
+    assert [message.split(",")[1] for message in messages] == [
+        f" line {line_of(text, 'convnext: {')}",
+        f" line {line_of(text, 'extends: convnext')}",
+    ]
+    assert all("lead back to itself" in message for message in messages)
+
+
+def test_inherited_mistake_is_told_once_where_it_was_written(write):
+    text = RUN.replace("drop_rate: 0.0", "drop_rate: 1.5")
+    (message,) = complaints(write, run=text)
+    assert f"line {line_of(text, 'drop_rate')}, recipes.base.drop_rate" in message
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "at", "says"),
+    [
+        ("    temperature: 2\n", "", "framework: dist", "'distillation' needs 'temperature' as"),
+        ("teacher: a-s0", "teacher: null", "framework: dist", "'distillation' needs 'teacher' as"),
+        ("    framework: distillation\n", "", "distilled:", "'supervised' has no 'teacher'"),
+        ("architecture: test_convnext", "pretraining_steps: 3", "convnext:", "no 'pretraining_"),
+    ],
+)
+def test_leaves_and_framework_of_a_recipe_in_use(write, right, wrong, at, says):
+    text = replaced(RUN, right, wrong)
+    (message,) = complaints(write, run=text)
+    assert message.startswith(f"run.yaml, line {line_of(text, at)}, recipes.")
+    assert says in message
+
+
+def test_leaves_that_a_framework_needs_are_asked_for_once(write):
+    given = "framework: simclr, unlabelled: [letters], pretraining_batch_size: 8"
+    text = replaced(RUN, "architecture: test_convnext", given)
+    table = TABLE + "e,frameworks,train,convnext-high,0,,,,,,\n"
+    messages = complaints(write, run=text, table=table)
+    where = f"run.yaml, line {line_of(text, 'simclr')}, recipes.convnext.framework"
+    assert messages == [
+        f"{where}: 'simclr' needs {leaf!r} as well"
+        for leaf in ("pretraining_steps", "pretraining_learning_rate", "temperature")
+    ]
+    rest = "pretraining_steps: 9, pretraining_learning_rate: 0.1, temperature: 0.5, "
+    run, _ = write(run=text.replace("convnext: {", "convnext: {" + rest), table=table)
+    assert run.recipes["convnext-high"].temperature == 0.5
+
+
+def test_recipe_that_is_only_extended_may_be_unfit_for_its_framework(write):
+    run, _ = write(run=RUN.replace("convnext-high: {", "convnext-high: {pretraining_steps: 3, "))
+    assert run.recipes["convnext-high"].pretraining_steps == 3
+
+
+def test_steps_with_labels_need_labels(write):
+    given = (
+        "framework: captions, unlabelled: [letters], labels_per_class: {}, pretraining_steps: 9, "
+        "pretraining_batch_size: 8, pretraining_learning_rate: 0.1"
+    )
+    text = replaced(RUN, "architecture: test_convnext", given)
+    (message,) = complaints(write, run=text)
+    where = f"run.yaml, line {line_of(text, 'convnext: {')}, recipes.convnext"
+    assert message == f"{where}: 'steps' should be 0 where no labels are used"
+    run, _ = write(run=text.replace("convnext: {", "convnext: {steps: 0, "))
+    assert run.recipes["convnext-high"].labels_per_class == {}
+
+
+def test_all_mistakes_are_told_at_once(write):
+    text = RUN.replace("steps: 150", "steps: many").replace("threads: 1", "threads: none")
+    text = text.replace("extends: convnext,", "extends: x,").replace("repeats: 3", "repeats: 0")
+    messages = complaints(write, run=text)
+    lines = {line_of(text, part) for part in ("steps: many", "threads", "extends: x", "repeats")}
+    assert {int(message.split(",")[1].split()[1]) for message in messages} == lines
+    assert len(messages) == 4
+
+
+def test_duplicate_key(write):
+    text = RUN.replace("    steps: 150", "    steps: 150\n    batch_size: 8")
+    (message,) = complaints(write, run=text)
+    assert message.startswith(f"run.yaml, line {line_of(text, 'batch_size: 32')}: 'batch_size'")
+
+
+def test_merge_key_is_read_as_yaml_reads_it(write):
+    text = RUN.replace("  base:\n", "  base: &base\n").replace(
+        "{extends: base, arch", "{<<: *base, arch"
+    )
+    run, _ = write(run=text)
+    assert run.recipes["convnext"].steps == 150
+    (message,) = complaints(write, run=text.replace("test_convnext", "3"))
+    assert f"line {line_of(text, 'convnext: {')}, recipes.convnext.architecture" in message
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "says"),
+    [
+        (RUN.replace("    seed: 0", "\tseed: 0"), "line 7", "not valid YAML"),
+        (RUN.replace("[letters]", "[letters"), "line ", "not valid YAML"),
+        ("run: demo\nrun: *nowhere\n", "line 2", "not valid YAML"),
+        ("run: 2020-13-45\n", "", "not valid YAML"),
+        ("run: \0", "", "not valid YAML"),
+        ("", "", "mapping with the keys run, models"),
+        ("- run\n", "", "mapping with the keys run, models"),
+        (b"run: demo\nmodels: \xe9.csv\n", "line 2", "UTF-8"),
+    ],
+)
+def test_unreadable_run_file(write, content, line, says):
+    (message,) = complaints(write, run=content)
+    assert message.startswith("run.yaml")
+    assert line in message
+    assert says in message
+
+
+def test_missing_files(write, tmp_path):
+    run, _ = write()
+    with pytest.raises(InputError, match=r"^nowhere.yaml: cannot be read, no such file"):
+        config.load_run("nowhere.yaml")
+    with pytest.raises(InputError, match=r"^nowhere.csv: cannot be read, no such file"):
+        config.load_models("nowhere.csv", run)
+    with pytest.raises(InputError, match="is a directory"):
+        config.load_run(tmp_path)
+
+
+def test_override_on_the_command_line(write):
+    write()
+    loaded = yaml.safe_load(RUN)
+    loaded["recipes"]["base"]["steps"] = 7
+    assert config.load_run(loaded, "run.yaml").recipes["convnext"].steps == 7
+    assert loaded["recipes"]["convnext"]["extends"] == "base"
+
+
+def test_mistake_on_the_command_line_is_not_blamed_on_the_file(write):
+    write()
+    loaded = yaml.safe_load(RUN) | {"thread": 2, "threads": "two"}
+    loaded["recipes"]["base"]["steps"] = -1
+    del loaded["metrics"]["report_split"]
+    with pytest.raises(InputError) as caught:
+        config.load_run(loaded, "run.yaml")
+    messages = str(caught.value).splitlines()
+    told = {message.split(": ")[0] for message in messages}
+    assert told == {
+        "--config (not in run.yaml), thread",
+        "--config (not in run.yaml), threads",
+        "--config (not in run.yaml), recipes.base.steps",
+        "--config (not in run.yaml), metrics.report_split",
+    }
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "says"),
+    [
+        ("d,fra", "b,fra", "model: 'b' is named twice, first on line 4"),
+        ("d,fra", "d d,fra", "model: should hold only a-z, 0-9, '.', '_' and '-', and start with"),
+        ("d,fra", "d;d,fra", "model: should hold only a-z, 0-9, '.', '_' and '-', and start with"),
+        ("d,fra", '"d\n",fra', "model: should hold only a-z"),
+        ("d,fra", "../d,fra", "model: should hold only a-z"),
+        ("d,fra", ",fra", "model: should be a valid string, not nothing"),
+        ("frameworks", "framework", "'architectures', 'frameworks' or 'datasets', not 'framework'"),
+        ("frameworks", "framework", "(did you mean 'frameworks'?)"),
+        ("frameworks", "", "category: should be 'reinit', 'hyper-parameters', 'architectures'"),
+        ("convnext,0", "convnxt,0", "recipe: 'convnxt' is no recipe (did you mean 'convnext'?)"),
+        ("convnext,0", "convnext,x", "seed: should be a valid integer"),
+        ("convnext,0", "convnext,-1", "seed: should be greater than or equal to 0, not '-1'"),
+        ("train,convnext", "timm,", "source: should be 'train' or 'file', not 'timm'"),
+        ("convnext,0", ",0", "recipe: should not be empty where source is 'train'"),
+        ("convnext,0", "convnext,", "seed: should not be empty where source is 'train'"),
+        ("convnext,0,,,", "convnext,0,,,x", "location: should be empty where source is 'train'"),
+        ("weights/c.safetensors", "", "location: should not be empty where source is 'file'"),
+        (HASH, "", "sha256: should not be empty where source is 'file'"),
+        ("test_vit", "", "architecture: should not be empty where source is 'file'"),
+        ("file,,,", "file,,3,", "seed: should be empty where source is 'file'"),
+        (HASH, HASH[:-1], "sha256: should be 64 hexadecimal digits in lower case, not '0123"),
+        ("convnext,0,", "convnext,0,a-s0", "batch: 'a-s0' is the id of another model"),
+        ("distilled,0,", "distilled,0,pair", "batch: should differ from that of the teacher"),
+    ],
+)
+def test_mistake_in_model_table(write, right, wrong, says):
+    (message,) = complaints(write, table=replaced(TABLE, right, wrong))
+    assert message.startswith(f"models.csv, line {changed_line(TABLE, right, wrong)}, column ")
+    assert says in message
+
+
+def test_own_id_as_batch_is_fine(write):
+    _, models = write(table=TABLE.replace("convnext,0,", "convnext,0,b"))
+    assert [model.model for model in config.batches(models)["b"]] == ["b"]
+
+
+def test_all_mistakes_of_a_table_are_told_at_once(write):
+    table = TABLE.replace("d,frameworks", "d d,framework").replace("convnext,0", "convnxt,0")
+    messages = complaints(write, table=table)
+    assert [message.split(":")[0] for message in messages] == [
+        "models.csv, line 4, column recipe",
+        "models.csv, line 6, column category",
+        "models.csv, line 6, column model",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "at"),
+    [
+        ("base_model: a-s0", "base_model: a-s9", "base_model"),
+        ("reinit: a-s1", "reinit: a-s9", "compared"),
+        ("start: [c]", "start: [c, a-s9]", "greedy"),
+        ("    models: [a-s1, b]", "    models: [a-s9, b]", "models: [a-s9"),
+        ("models: [a-s0, c]", "models: [a-s0, a-s9]", "downstream"),
+        ("teacher: a-s0", "teacher: a-s9", "teacher"),
+    ],
+)
+def test_run_file_names_a_model_that_the_table_lacks(write, right, wrong, at):
+    text = RUN.replace(right, wrong)
+    (message,) = complaints(write, run=text)
+    assert message.startswith(f"run.yaml, line {line_of(text, at)}, ")
+    assert "'a-s9' is no model in models.csv (did you mean 'a-s" in message
+
+
+def test_teacher_of_an_unused_recipe_may_be_absent(write):
+    run, models = write(table=TABLE[: TABLE.index("d,frameworks")].replace("a-s0", "a-s0"))
+    assert "distilled" in run.recipes
+    assert "d" not in models
+
+
+def test_compared_model_of_another_category(write):
+    (message,) = complaints(write, run=RUN.replace("reinit: a-s1", "reinit: b"))
+    assert "compared.reinit: 'b' is of category 'architectures' in models.csv" in message
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ("", ": is empty, and should begin with the columns model,category,"),
+        ("\n\n", ": is empty"),
+        (HEADER + "\n", ": has a header and no model"),
+        (TABLE.replace("category,", "", 1), ", line 1: missing columns: category"),
+        (
+            TABLE.replace("citation", "citation,note", 1),
+            ", line 1: 'note' is no column, allowed:",
+        ),
+        (TABLE.replace("licence", "license", 1), "is no column (did you mean 'licence'?)"),
+        (TABLE.replace("licence", "citation", 1), ", line 1: repeated columns: citation"),
+        (TABLE.replace("file,", "file", 1), ", line 5: has 10 fields, and the header has 11"),
+        (TABLE.replace('"A, B"', '"A, B'), ", line 6: not valid CSV"),
+        (TABLE.replace('"A, B"', "é").encode("latin-1"), ", line 4: is not UTF-8 text"),
+        (TABLE.encode("utf-16"), ", line 1: is not UTF-8 text"),
+    ],
+)
+def test_unreadable_model_table(write, table, says):
+    messages = complaints(write, table=table)
+    assert any(says in message for message in messages)
+    assert all(message.startswith("models.csv") for message in messages)
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda text: text.encode("utf-8-sig"),
+        lambda text: text.replace("\n", "\r\n").encode(),
+        lambda text: text.replace("\n", "\n,,,,,,,,,,\n\n").removesuffix("\n").encode(),
+    ],
+    ids=["byte-order mark", "Windows line endings", "blank rows"],
+)
+def test_spreadsheets_habits_are_read_alike(write, convert):
+    _, plain = write()
+    _, models = write(table=convert(TABLE))
+    assert models == plain
+
+
+def test_run_file_with_windows_line_endings_and_byte_order_mark(write):
+    plain, _ = write()
+    run, _ = write(run=RUN.replace("\n", "\r\n").encode("utf-8-sig"))
+    assert run.model_dump() == plain.model_dump()
+
+
+def test_line_of_a_row_after_a_field_with_line_breaks(write):
+    table = TABLE.replace('"A, B"', '"A,\nB\nC"').replace("d,frameworks", "d,x")
+    (message,) = complaints(write, table=table)
+    assert message.startswith("models.csv, line 8, column category")
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda path: path.name
+)
+def test_committed_runs_are_right(path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    run = config.load_run(path)
+    assert run.run == path.stem
+    assert config.load_models(run.models, run)
+    schema = json.loads(config.schemas()["run.schema.json"])
+    jsonschema.validate(yaml.safe_load(path.read_text()), schema)
+
+
+def test_committed_schemas_are_those_of_the_code():
+    for name, text in config.schemas().items():
+        assert (ROOT / config.SCHEMAS / name).read_text() == text, (
+            "config/schemas is out of date: run `python -m dissent.config` and commit the result"
+        )
+
+
+def test_module_writes_the_schemas(tmp_path):
+    source = ROOT / "src"
+    subprocess.run(
+        [sys.executable, "-m", "dissent.config"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(source)},
+        check=True,
+    )
+    written = {path.name: path.read_text() for path in (tmp_path / config.SCHEMAS).iterdir()}
+    assert written == config.schemas()
+
+
+def test_run_schema_agrees_with_the_loader():
+    schema = json.loads(config.schemas()["run.schema.json"])
+    checker = jsonschema.Draft202012Validator(schema)
+    checker.check_schema(schema)
+    good = yaml.safe_load(RUN.replace("3e-3", "0.003"))
+    assert not list(checker.iter_errors(good))
+    for right, wrong in (
+        ("steps: 150", "stepz: 150"),
+        ("[0, 25, 100]", "[0, 25, 101]"),
+        ("extends: convnext,", "steps: 3,"),
+        ("run: demo", "run: de mo"),
+    ):
+        assert list(checker.iter_errors(yaml.safe_load(RUN.replace(right, wrong))))
+
+
+def test_every_leaf_is_described():
+    for shape in (config.Run, config.Model):
+        schema = shape.model_json_schema()
+        for part in (schema, *schema["$defs"].values()) if "$defs" in schema else (schema,):
+            for name, leaf in part["properties"].items():
+                assert "description" in leaf or "$ref" in leaf, f"{part['title']}.{name}"
+
+
+def test_loading_stays_light():
+    code = "import sys, dissent.config; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": str(ROOT / "src")},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert not {"numpy", "pandas", "torch"} & set(done.stdout.split())

@@ -1,0 +1,88 @@
+# Checkpoints: one safetensors file a model, trained here or taken over from a file.
+# One rule a batch: the models of a batch share a process, since starting one costs seconds.
+CHECKPOINT_FILES = [checkpoint_file(model) for model in MODELS]
+
+
+def training_data(recipes):
+    """The data sets that recipes learn from, each once."""
+    names = {name for recipe in recipes for name in (*recipe.labels_per_class, *recipe.unlabelled)}
+    return sorted(names)
+
+
+for batch, members in BATCHES.items():
+    trained = {member.model: member for member in members if member.source == "train"}
+    if not trained:
+        continue
+    recipes = {model: RUN.recipes[trained[model].recipe] for model in trained}
+
+    rule:
+        name:
+            f"train_{batch}"
+        input:
+            **code("checkpoints/train.py"),
+            data=[data_file(name) for name in training_data(recipes.values())],
+            teachers=[
+                checkpoint_file(recipe.teacher) for recipe in recipes.values() if recipe.teacher
+            ],
+        output:
+            [checkpoint_file(model) for model in trained],
+        params:
+            models=compact(
+                {
+                    model: {
+                        "recipe": recipes[model].model_dump(),
+                        "seed": trained[model].seed,
+                    }
+                    for model in trained
+                }
+            ),
+        message:
+            f"Training {len(trained)} models: {', '.join(trained)}"
+        log:
+            f"{LOGS}/train/{batch}.log",
+        benchmark:
+            f"{LOGS}/benchmarks/train/{batch}.tsv"
+        # The longest jobs of the run: the scheduler should not leave them for last.
+        priority: 1
+        threads: RUN.threads
+        resources:
+            mem_mb=2000,
+        conda:
+            "../../envs/torch.yaml"
+        shell:
+            "PYTHONPATH=src python {input.script} --models {params.models:q}"
+            " --data {input.data:q} --teachers {input.teachers:q} --threads {threads}"
+            " --output {output:q} --log {log:q}"
+
+
+for model, row in MODELS.items():
+    if row.source != "file":
+        continue
+
+    rule:
+        name:
+            f"import_{model}"
+        input:
+            **code("checkpoints/import_checkpoint.py"),
+            weights=row.location,
+            data=data_file(RUN.no_one_representation.data),
+        output:
+            checkpoint_file(model),
+        params:
+            sha256=row.sha256,
+            architecture=row.architecture,
+        message:
+            f"Taking over {model}"
+        log:
+            f"{LOGS}/import_checkpoint/{model}.log",
+        benchmark:
+            f"{LOGS}/benchmarks/import_checkpoint/{model}.tsv"
+        threads: 1
+        resources:
+            mem_mb=2000,
+        conda:
+            "../../envs/torch.yaml"
+        shell:
+            "PYTHONPATH=src python {input.script} --weights {input.weights:q}"
+            " --sha256 {params.sha256:q} --architecture {params.architecture:q}"
+            " --data {input.data:q} --output {output:q} --log {log:q}"

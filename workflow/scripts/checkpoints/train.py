@@ -1,0 +1,42 @@
+"""Train a batch of models from their recipes and write one checkpoint each."""
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+
+from dissent import commandline
+from dissent.classifiers import load_checkpoint, save_checkpoint
+from dissent.examples import read_examples
+from dissent.progress import log
+from dissent.training.recipes import train
+
+
+def main(arguments: argparse.Namespace) -> None:
+    torch.set_num_threads(arguments.threads)
+    torch.use_deterministic_algorithms(True)
+    data = {examples.name: examples for examples in map(read_examples, arguments.data)}
+    teachers = {path.stem: path for path in arguments.teachers}
+    for output, (model, entry) in zip(arguments.output, arguments.models.items(), strict=True):
+        log.info("%s: %s", model, entry["recipe"]["framework"])
+        teacher = entry["recipe"]["teacher"]
+        taught_by = load_checkpoint(teachers[teacher]) if teacher else None
+        trained, card = train(entry["recipe"], entry["seed"], data, taught_by)
+        save_checkpoint(output, trained, card)
+
+
+if __name__ == "__main__":
+    parser = commandline.parser(__doc__)
+    parser.add_argument(
+        "--models", required=True, type=json.loads, help="JSON: model id to {recipe, seed}"
+    )
+    parser.add_argument("--data", required=True, nargs="+", type=Path, help="data set files")
+    parser.add_argument(
+        "--teachers", nargs="*", type=Path, default=[], help="checkpoints that recipes distil"
+    )
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--output", required=True, nargs="+", type=Path, help="checkpoints, in the models' order"
+    )
+    commandline.run(main, parser.parse_args())

@@ -1,0 +1,72 @@
+"""Confidence angles per example and accuracy differences per class of a few compared pairs."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from dissent import commandline
+from dissent.ensembles import scaled_logits, softmax
+from dissent.examples import read_examples
+from dissent.files import atomic
+from dissent.logits import open_predictions
+from dissent.specialisation import (
+    any_inconsistent,
+    class_specialisation,
+    confidence_angle,
+    correctness_group,
+)
+
+
+def main(arguments: argparse.Namespace) -> None:
+    examples = read_examples(arguments.data)
+    predictions = open_predictions(arguments.logits, examples)
+    temperatures = pd.read_csv(arguments.models, index_col="model")["temperature"]
+    report = examples.where(arguments.report_split)
+    labels_N = examples.labels[report]
+    correct_MN = np.stack([p["predicted"][report] == labels_N for p in predictions.values()])
+    confidence_MN = np.stack(
+        [
+            softmax(scaled_logits(p["logits"][report], temperatures[model])).max(axis=1)
+            for model, p in predictions.items()
+        ]
+    )
+    names = list(predictions)
+    base = names.index(arguments.base)
+    others = [i for i in range(len(names)) if i != base]
+    drawn_N = any_inconsistent(correct_MN, np.array([(base, other) for other in others]))
+    angles, classes = [], []
+    for other in others:
+        pair = {"model1": arguments.base, "model2": names[other]}
+        angle_N = confidence_angle(confidence_MN[base], confidence_MN[other])
+        angles.append(
+            pd.DataFrame(
+                {
+                    "example": np.array(examples.ids)[report],
+                    "class": np.array(examples.classes)[labels_N],
+                    "angle": angle_N,
+                    "group": correctness_group(correct_MN[base], correct_MN[other]),
+                }
+            )[drawn_N].assign(**pair)
+        )
+        classes.append(
+            class_specialisation(labels_N, correct_MN[base], correct_MN[other]).assign(**pair)
+        )
+    for tables, output in ((angles, arguments.output_angles), (classes, arguments.output_classes)):
+        with atomic(output) as path:
+            pd.concat(tables).to_csv(path, index=False)
+
+
+if __name__ == "__main__":
+    parser = commandline.parser(__doc__)
+    parser.add_argument("--data", required=True, type=Path, help="data set file")
+    parser.add_argument(
+        "--logits", required=True, nargs="+", type=Path, help="of the base and the others"
+    )
+    parser.add_argument("--models", required=True, type=Path, help="table of measure_models.py")
+    parser.add_argument("--base", required=True, help="id of the base model")
+    parser.add_argument("--report-split", required=True)
+    parser.add_argument("--output-angles", required=True, type=Path)
+    parser.add_argument("--output-classes", required=True, type=Path)
+    commandline.run(main, parser.parse_args())
