@@ -72,24 +72,35 @@ def test_one_vs_rest_probe_is_one_regression_of_scikit_learn_per_class(task, pen
         np.testing.assert_allclose(weights_EC[0, c], oracle.intercept_[0], atol=0.01)
 
 
-def test_the_penalty_has_the_lowest_loss_of_all_on_tune(task):
+def test_the_penalty_is_the_best_of_all_on_tune(task):
     features_ND, labels_N, _, train_n = task
     features_ND = probes.standardise(features_ND, train_n)
     targets_NC, tune_n = np.eye(5)[labels_N], np.arange(250, 400)
-    penalty, _ = probes.tuned_probe(
-        features_ND[train_n],
-        targets_NC[train_n],
-        features_ND[tune_n],
-        targets_NC[tune_n],
-        probes.softmax_loss,
-    )
-    losses = {}
+
+    def tuned(quality):
+        return probes.tuned_probe(
+            features_ND[train_n],
+            targets_NC[train_n],
+            features_ND[tune_n],
+            targets_NC[tune_n],
+            probes.softmax_loss,
+            quality,
+        )
+
+    accuracies, losses = {}, {}
     for candidate in probes.PENALTIES:
-        oracle = LogisticRegression(C=1 / (candidate * len(train_n)), max_iter=10_000)
+        oracle = LogisticRegression(C=1 / (candidate * len(train_n)), tol=1e-8, max_iter=10_000)
         oracle.fit(features_ND[train_n], labels_N[train_n])
+        accuracies[candidate] = oracle.score(features_ND[tune_n], labels_N[tune_n])
         losses[candidate] = log_loss(labels_N[tune_n], oracle.predict_proba(features_ND[tune_n]))
-    assert penalty == min(losses, key=losses.get)
-    assert min(probes.PENALTIES) < penalty < max(probes.PENALTIES)
+    penalty, weights_EC = tuned(probes.accuracy)
+    assert penalty == max(accuracies, key=accuracies.get)  # the first, strongest, of the best
+    scores_NC = probes.probe_scores(features_ND[tune_n], weights_EC)
+    assert probes.accuracy(targets_NC[tune_n], scores_NC) == accuracies[penalty]
+    assert tuned(lambda *given: -probes.softmax_loss(*given[::-1])[0])[0] == min(
+        losses, key=losses.get
+    )
+    assert tuned(lambda *_: 1.0)[0] == max(probes.PENALTIES)
 
 
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(0, 100), st.integers(0, 9))

@@ -52,6 +52,17 @@ def softmax(logits_NC: np.ndarray, out=None) -> np.ndarray:
     return np.multiply(exponential_NC, scale_N1, out=exponential_NC)
 
 
+def pair_prediction(first_NC: np.ndarray, second_NC: np.ndarray, rule: str) -> np.ndarray:
+    """Class [N] that two models' tempered logits choose together under one of RULES."""
+    if rule == "mean_logit":
+        return (first_NC + second_NC).argmax(axis=1)
+    first_NC, second_NC = softmax(first_NC), softmax(second_NC)
+    if rule == "mean_probability":
+        return (first_NC + second_NC).argmax(axis=1)
+    first_leads_N = first_NC.max(axis=1) >= second_NC.max(axis=1)
+    return np.where(first_leads_N, first_NC.argmax(axis=1), second_NC.argmax(axis=1))
+
+
 def ensemble_counts(
     logits: Sequence,
     labels_N: np.ndarray,

@@ -55,7 +55,8 @@ def stratified_splits(
 ) -> np.ndarray:
     """Assign every example to a split so that each split has the classes in equal shares.
 
-    Returns the split names [N]; examples beyond the sizes get the name "unused".
+    Splits are dealt in the order of their names, whatever the order in `sizes`. Returns the split
+    names [N]; examples beyond the sizes get the name "unused".
     """
     if sum(sizes.values()) > len(labels_N):
         raise InputError(
@@ -70,7 +71,7 @@ def stratified_splits(
     dealt = order[np.argsort(rank_in_class[order], kind="stable")]
     splits_N = np.full(len(labels_N), "unused", dtype=f"U{max(map(len, [*sizes, 'unused']))}")
     start = 0
-    for split, size in sizes.items():
+    for split, size in sorted(sizes.items()):
         splits_N[dealt[start : start + size]] = split
         start += size
     return splits_N

@@ -18,8 +18,9 @@ def main(arguments: argparse.Namespace) -> None:
     torch.use_deterministic_algorithms(True)
     data = {examples.name: examples for examples in map(read_examples, arguments.data)}
     teachers = {path.stem: path for path in arguments.teachers}
-    for output, (model, entry) in zip(arguments.output, arguments.models.items(), strict=True):
-        log.info("%s: %s", model, entry["recipe"]["framework"])
+    for output in arguments.output:
+        entry = arguments.models[output.stem]
+        log.info("%s: %s", output.stem, entry["recipe"]["framework"])
         teacher = entry["recipe"]["teacher"]
         taught_by = load_checkpoint(teachers[teacher]) if teacher else None
         trained, card = train(entry["recipe"], entry["seed"], data, taught_by)
@@ -37,6 +38,6 @@ if __name__ == "__main__":
     )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument(
-        "--output", required=True, nargs="+", type=Path, help="checkpoints, in the models' order"
+        "--output", required=True, nargs="+", type=Path, help="checkpoints: <model id>.safetensors"
     )
     commandline.run(main, parser.parse_args())

@@ -19,6 +19,7 @@ from dissent.commandline import InputError
 from dissent.examples import Examples, read_examples
 from dissent.files import atomic
 from dissent.probes import (
+    accuracy,
     mixed_dimensions,
     probe_scores,
     rank_by_diversity,
@@ -101,7 +102,12 @@ def probe_all(
         if key not in known:
             chosen_ND = features[row["model"]][:, row["chosen"]]
             _, weights_EC = tuned_probe(
-                chosen_ND[train], targets_NC[train], chosen_ND[tune], targets_NC[tune], softmax_loss
+                chosen_ND[train],
+                targets_NC[train],
+                chosen_ND[tune],
+                targets_NC[tune],
+                softmax_loss,
+                accuracy,
             )
             scores_NC = probe_scores(chosen_ND[report], weights_EC)
             known[key] = scores_NC.argmax(axis=1) == examples.labels[report]

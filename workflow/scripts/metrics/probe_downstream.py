@@ -102,8 +102,15 @@ def probe(train_ND: np.ndarray, labels_NC: np.ndarray) -> np.ndarray:
         train_ND[held_out_N],
         labels_NC[held_out_N],
         one_vs_rest_loss,
+        precision,
     )
     return fit_probe(train_ND, labels_NC, one_vs_rest_loss, penalty, weights_EC)
+
+
+def precision(labels_NC: np.ndarray, scores_NC: np.ndarray) -> float:
+    """Mean average precision of the examples as they are."""
+    once_N1 = np.ones((len(labels_NC), 1), np.int16)
+    return mean_average_precision(labels_NC, scores_NC, once_N1)[0]
 
 
 def statistics(

@@ -10,7 +10,7 @@ import pandas as pd
 from dissent import commandline, relations
 from dissent.bootstrap import percentile_interval
 from dissent.commandline import InputError
-from dissent.ensembles import scaled_logits, softmax
+from dissent.ensembles import RULES, pair_prediction, scaled_logits, softmax
 from dissent.examples import read_examples
 from dissent.files import atomic
 from dissent.logits import open_predictions
@@ -39,17 +39,18 @@ def main(arguments: argparse.Namespace) -> None:
     paths = {path.stem: path for path in arguments.logits}
     predictions = open_predictions([paths[m] for m in (arguments.base, *others)], examples)
 
-    def probabilities(model: str) -> np.ndarray:
+    def tempered(model: str) -> np.ndarray:
         temperature = models.loc[model, "temperature"]
-        return softmax(scaled_logits(predictions[model]["logits"][report], temperature))
+        return scaled_logits(predictions[model]["logits"][report], temperature)
 
-    base_NC = probabilities(arguments.base)
+    base_NC = tempered(arguments.base)
+    base_confidence_N = softmax(base_NC).max(axis=1)
     correct, ensemble_correct, angle = [], [], []
     for model in progress(others, "pairs with the base model"):
-        other_NC = probabilities(model)
+        other_NC = tempered(model)
         correct.append(predictions[model]["predicted"][report] == labels_N)
-        ensemble_correct.append((base_NC + other_NC).argmax(axis=1) == labels_N)
-        angle.append(confidence_angle(base_NC.max(axis=1), other_NC.max(axis=1)))
+        ensemble_correct.append(pair_prediction(base_NC, other_NC, arguments.rule) == labels_N)
+        angle.append(confidence_angle(base_confidence_N, softmax(other_NC).max(axis=1)))
     measures = relations.base_pair_measures(
         predictions[arguments.base]["predicted"][report] == labels_N,
         np.stack(correct),
@@ -113,6 +114,7 @@ if __name__ == "__main__":
     parser.add_argument(
         "--order", required=True, type=json.loads, help="JSON: categories, least different first"
     )
+    parser.add_argument("--rule", required=True, choices=RULES, help="how two models combine")
     parser.add_argument("--report-split", required=True)
     parser.add_argument("--resamples", required=True, type=int)
     parser.add_argument("--level", required=True, type=float, help="coverage of the intervals")

@@ -1,0 +1,36 @@
+"""From the papers' claims and a run's statistics to verdicts; never written by hand."""
+
+import pandas as pd
+
+from dissent.commandline import InputError
+
+SUPPORTED, NOT_SUPPORTED, NOT_MEASURED = "supported", "not supported", "not measured"
+
+
+def evaluate(claims: pd.DataFrame, statistics: pd.DataFrame) -> pd.DataFrame:
+    """Claims with this run's value, interval, n and verdict.
+
+    A claim is supported if the whole interval of its statistic lies on the claimed side of the
+    threshold, not supported otherwise, and not measured if the run has no such statistic or could
+    not give it an interval. Raises InputError for a comparison other than > and <, or for a
+    statistic that is given twice.
+    """
+    unknown = sorted(set(claims["comparison"]) - {">", "<"})
+    if unknown:
+        raise InputError(f"config/claims.csv: comparison should be > or <, not {unknown[0]!r}")
+    repeated = statistics["statistic"][statistics["statistic"].duplicated()]
+    if len(repeated):
+        raise InputError(f"the statistic {repeated.iloc[0]!r} is measured twice")
+    table = claims.merge(statistics, on="statistic", how="left")
+    table["verdict"] = [
+        verdict(row.comparison, row.threshold, row.low, row.high) for row in table.itertuples()
+    ]
+    return table
+
+
+def verdict(comparison: str, threshold: float, low: float, high: float) -> str:
+    """What an interval says of a claim."""
+    if pd.isna(low) or pd.isna(high):
+        return NOT_MEASURED
+    holds = low > threshold if comparison == ">" else high < threshold
+    return SUPPORTED if holds else NOT_SUPPORTED

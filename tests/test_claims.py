@@ -1,0 +1,47 @@
+import pandas as pd
+import pytest
+
+from dissent.claims import evaluate
+from dissent.commandline import InputError
+
+CLAIMS = pd.DataFrame(
+    [("up", "a", ">", 0.0), ("down", "b", "<", 0.0), ("lost", "c", ">", 0.0)],
+    columns=["id", "statistic", "comparison", "threshold"],
+)
+
+
+def statistics(*rows):
+    return pd.DataFrame(rows, columns=["statistic", "value", "low", "high", "n"])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "up", "down"),
+    [
+        (0.1, 0.5, "supported", "not supported"),
+        (-0.5, -0.1, "not supported", "supported"),
+        (-0.1, 0.1, "not supported", "not supported"),
+        (0.0, 0.1, "not supported", "not supported"),
+        (float("nan"), float("nan"), "not measured", "not measured"),
+    ],
+)
+def test_the_whole_interval_must_lie_on_the_claimed_side(low, high, up, down):
+    table = evaluate(CLAIMS, statistics(("a", 0.2, low, high, 9), ("b", 0.2, low, high, 9)))
+    assert table["verdict"].tolist() == [up, down, "not measured"]
+    assert table["id"].tolist() == ["up", "down", "lost"]
+
+
+def test_a_statistic_measured_twice_is_refused():
+    with pytest.raises(InputError, match="'a' is measured twice"):
+        evaluate(CLAIMS, statistics(("a", 0, 0, 0, 1), ("a", 1, 1, 1, 1)))
+
+
+def test_an_unknown_comparison_is_refused():
+    with pytest.raises(InputError, match="'>='"):
+        evaluate(CLAIMS.assign(comparison=">="), statistics())
+
+
+def test_every_claim_of_the_project_is_complete():
+    claims = pd.read_csv("config/claims.csv")
+    assert claims["id"].is_unique
+    assert claims["statistic"].is_unique
+    assert not claims.isna().any().any()

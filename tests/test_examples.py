@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dissent.commandline import InputError
+from dissent.examples import Examples, read_examples, stratified_splits, write_examples
+
+
+def examples(**changes):
+    fields = {
+        "name": "toy",
+        "ids": ("a", "b", "c"),
+        "images_NHW": np.arange(12, dtype=np.uint8).reshape(3, 2, 2),
+        "labels": np.array([1, 0, 1]),
+        "splits_N": np.array(["train", "report", "train"]),
+        "classes": ("no", "yes"),
+        "captions": ("one", "two", "three"),
+    }
+    return Examples(**(fields | changes))
+
+
+def test_reads_back_what_was_written(tmp_path):
+    written = examples()
+    write_examples(tmp_path / "toy.safetensors", written)
+    read = read_examples(tmp_path / "toy.safetensors")
+    for name in ("name", "ids", "classes", "captions"):
+        assert getattr(read, name) == getattr(written, name)
+    for name in ("images_NHW", "labels", "splits_N"):
+        np.testing.assert_array_equal(getattr(read, name), getattr(written, name))
+
+
+def test_ids_digest_depends_on_the_order():
+    assert examples().ids_sha256 != examples(ids=("b", "a", "c")).ids_sha256
+
+
+def test_unknown_split_is_named_with_the_known_ones():
+    with pytest.raises(InputError, match=r"'tune'.* report, train"):
+        examples().where("tune")
+
+
+@given(
+    labels=st.lists(st.integers(0, 3), min_size=1, max_size=80),
+    share=st.floats(0, 1),
+    seed=st.integers(0, 5),
+)
+def test_splits_have_their_sizes_and_balanced_classes(labels, share, seed):
+    labels_N = np.array(labels)
+    sizes = {"train": int(share * len(labels)) // 2, "report": int(share * len(labels)) // 2}
+    splits_N = stratified_splits(labels_N, sizes, np.random.default_rng(seed))
+    for split, size in sizes.items():
+        assert (splits_N == split).sum() == size
+    # The first split gets every class in turn until a class runs out.
+    taken = np.bincount(labels_N[splits_N == "train"], minlength=4)
+    there = np.bincount(labels_N, minlength=4)
+    assert all(taken[c] in (there[c], taken.max(), taken.max() - 1) for c in range(4))
+
+
+def test_splits_larger_than_the_data_are_refused():
+    with pytest.raises(InputError, match="ask for 5 examples, there are 3"):
+        stratified_splits(np.zeros(3, int), {"train": 5}, np.random.default_rng(0))

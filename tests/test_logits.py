@@ -1,0 +1,112 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from scipy.special import log_softmax, logsumexp
+
+from dissent.commandline import InputError
+from dissent.examples import Examples
+from dissent.logits import Key, open_logits, open_predictions, write_logits
+
+KEY = Key(
+    weights_sha256="a" * 64,
+    preprocessing={"size": 32, "mean": [0.5], "std": [0.5]},
+    example_ids_sha256="b" * 64,
+    label_map=["zero", "one", "two"],
+    output="logits",
+    dtype="float16",
+    libraries={"torch": "1.0"},
+)
+
+
+@pytest.fixture
+def arrays():
+    rng = np.random.default_rng(0)
+    return {
+        "features_ND": rng.normal(size=(50, 7)).astype(np.float32),
+        "logits_NC": (5 * rng.normal(size=(50, 3))).astype(np.float32),
+        "labels_N": rng.integers(3, size=50),
+    }
+
+
+@pytest.fixture
+def path(tmp_path, arrays):
+    write_logits(tmp_path / "model.safetensors", KEY, **arrays)
+    return tmp_path / "model.safetensors"
+
+
+def test_reads_back_what_was_written(path, arrays):
+    logits = open_logits(path, **dataclasses.asdict(KEY))
+    assert logits.key == KEY
+    np.testing.assert_array_equal(logits["logits"], arrays["logits_NC"].astype(np.float16))
+    np.testing.assert_array_equal(logits["features"], arrays["features_ND"].astype(np.float16))
+
+
+def test_columns_come_from_the_float32_logits(path, arrays):
+    logits, labels_N = open_logits(path), arrays["labels_N"]
+    log_probability_NC = log_softmax(arrays["logits_NC"].astype(np.float64), axis=1)
+    np.testing.assert_array_equal(logits["predicted"], arrays["logits_NC"].argmax(axis=1))
+    np.testing.assert_allclose(
+        logits["max_log_probability"], log_probability_NC.max(axis=1), atol=1e-6
+    )
+    np.testing.assert_allclose(
+        logits["true_log_probability"], log_probability_NC[np.arange(50), labels_N], atol=1e-6
+    )
+    np.testing.assert_allclose(
+        logits["logsumexp"], logsumexp(arrays["logits_NC"], axis=1), rtol=1e-6
+    )
+    assert {logits[name].dtype for name in ("max_log_probability", "logsumexp")} == {np.dtype("f4")}
+
+
+def test_tensors_are_mapped_not_read(path):
+    assert isinstance(open_logits(path)["logits"], np.memmap)
+
+
+@pytest.mark.parametrize(
+    ("part", "other", "named"),
+    [
+        ("weights_sha256", "c" * 64, "other weights"),
+        ("preprocessing", {"size": 64, "mean": [0.5], "std": [0.5]}, "other preprocessing"),
+        ("example_ids_sha256", "c" * 64, "another order"),
+        ("label_map", ["one", "zero", "two"], "another label map"),
+        ("output", "features", "another kind of output"),
+        ("dtype", "bfloat16", "another dtype"),
+        ("libraries", {"torch": "2.0"}, "other library versions"),
+    ],
+)
+def test_refuses_by_name_what_is_not_expected(path, part, other, named):
+    with pytest.raises(InputError, match=named) as refused:
+        open_logits(path, **{part: other})
+    assert str(path) in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("kept", [0, 4, 100, -1])
+def test_refuses_a_truncated_file(path, kept):
+    content = path.read_bytes()
+    path.write_bytes(content[:kept])
+    with pytest.raises(InputError, match="truncated"):
+        open_logits(path)
+
+
+def test_refuses_a_missing_file(tmp_path):
+    with pytest.raises(InputError, match=r"no logits file .*nothing\.safetensors"):
+        open_logits(tmp_path / "nothing.safetensors")
+
+
+def test_predictions_combine_only_on_the_same_ordered_examples(tmp_path, arrays):
+    ids = tuple(f"example-{i}" for i in range(50))
+    examples = Examples(
+        name="toy",
+        ids=ids,
+        images_NHW=np.zeros((50, 2, 2), np.uint8),
+        labels=arrays["labels_N"],
+        splits_N=np.full(50, "report"),
+        classes=tuple(KEY.label_map),
+    )
+    key = dataclasses.replace(KEY, example_ids_sha256=examples.ids_sha256)
+    write_logits(tmp_path / "good.safetensors", key, **arrays)
+    assert list(open_predictions([tmp_path / "good.safetensors"], examples)) == ["good"]
+    shuffled = dataclasses.replace(examples, ids=ids[::-1])
+    with pytest.raises(InputError, match=r"good\.safetensors was made with other examples"):
+        open_predictions([tmp_path / "good.safetensors"], shuffled)

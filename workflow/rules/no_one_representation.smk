@@ -1,0 +1,190 @@
+# No One Representation to Rule Them All (arXiv 2110.12899): its metrics and figures 1 to 7.
+PAPER = RUN.no_one_representation
+PAPER_METRICS = f"{RESULTS}/metrics/no_one_representation"
+PAPER_FIGURES = f"{RESULTS}/figures/no_one_representation"
+FIGURE_FORMATS = ("svg", "pdf", "png", "csv")
+STATISTICS = [
+    f"{PAPER_METRICS}/{name}_statistics.csv"
+    for name in ("base_pairs", "greedy", "features", "downstream")
+]
+
+
+def compared_logits(models):
+    return [logits_file(model, PAPER.data) for model in models]
+
+
+rule relate_base_pairs:
+    input:
+        **code("metrics/relate_base_pairs.py"),
+        data=data_file(PAPER.data),
+        logits=COMPARED_LOGITS,
+        models=MODEL_TABLE,
+    output:
+        pairs=f"{PAPER_METRICS}/base_pairs.csv",
+        categories=f"{PAPER_METRICS}/base_pairs_categories.csv",
+        statistics=f"{PAPER_METRICS}/base_pairs_statistics.csv",
+    params:
+        base=PAPER.base_model,
+        order=compact(CATEGORIES),
+        report=RUN.metrics.report_split,
+        rule=RUN.metrics.ensemble_rule,
+        resamples=RUN.metrics.bootstrap_resamples,
+        level=RUN.metrics.confidence_level,
+    message:
+        "Trends over pairs with {params.base}"
+    log:
+        f"{LOGS}/relate_base_pairs.log",
+    benchmark:
+        f"{LOGS}/benchmarks/relate_base_pairs.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+    conda:
+        "../../envs/analysis.yaml"
+    shell:
+        "PYTHONPATH=src python {input.script} --data {input.data:q} --logits {input.logits:q}"
+        " --models {input.models:q} --base {params.base:q} --order {params.order:q}"
+        " --rule {params.rule} --report-split {params.report} --resamples {params.resamples}"
+        " --level {params.level} --output-pairs {output.pairs:q}"
+        " --output-categories {output.categories:q} --output-statistics {output.statistics:q}"
+        " --log {log:q}"
+
+
+rule measure_specialisation:
+    input:
+        **code("metrics/measure_specialisation.py"),
+        data=data_file(PAPER.data),
+        logits=compared_logits([PAPER.base_model, *dict(PAPER.compared).values()]),
+        models=MODEL_TABLE,
+    output:
+        angles=f"{PAPER_METRICS}/angles.csv",
+        classes=f"{PAPER_METRICS}/classes.csv",
+    params:
+        base=PAPER.base_model,
+        report=RUN.metrics.report_split,
+    message:
+        "Confidence angles of {params.base} and the compared models"
+    log:
+        f"{LOGS}/measure_specialisation.log",
+    benchmark:
+        f"{LOGS}/benchmarks/measure_specialisation.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+    conda:
+        "../../envs/analysis.yaml"
+    shell:
+        "PYTHONPATH=src python {input.script} --data {input.data:q} --logits {input.logits:q}"
+        " --models {input.models:q} --base {params.base:q} --report-split {params.report}"
+        " --output-angles {output.angles:q} --output-classes {output.classes:q} --log {log:q}"
+
+
+rule add_greedily:
+    input:
+        **code("metrics/add_greedily.py"),
+        data=data_file(PAPER.data),
+        logits=COMPARED_LOGITS,
+        models=MODEL_TABLE,
+    output:
+        trajectories=f"{PAPER_METRICS}/greedy.csv",
+        statistics=f"{PAPER_METRICS}/greedy_statistics.csv",
+    params:
+        start=PAPER.greedy.start,
+        highest=PAPER.accuracy_window[1],
+        max_added=PAPER.greedy.max_added,
+        tune=RUN.metrics.calibration_split,
+        report=RUN.metrics.report_split,
+        resamples=RUN.metrics.bootstrap_resamples,
+        level=RUN.metrics.confidence_level,
+    message:
+        "Greedy addition of weak models to {params.start}"
+    log:
+        f"{LOGS}/add_greedily.log",
+    benchmark:
+        f"{LOGS}/benchmarks/add_greedily.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+    conda:
+        "../../envs/analysis.yaml"
+    shell:
+        "PYTHONPATH=src python {input.script} --data {input.data:q} --logits {input.logits:q}"
+        " --models {input.models:q} --start {params.start:q} --highest {params.highest}"
+        " --max-added {params.max_added} --tune-split {params.tune}"
+        " --report-split {params.report} --resamples {params.resamples} --level {params.level}"
+        " --output {output.trajectories:q} --output-statistics {output.statistics:q}"
+        " --log {log:q}"
+
+
+rule mix_features:
+    input:
+        **code("metrics/mix_features.py"),
+        data=data_file(PAPER.data),
+        base=logits_file(PAPER.base_model, PAPER.data),
+        others=compared_logits(PAPER.feature_mixing.models),
+    output:
+        mixing=f"{PAPER_METRICS}/feature_mixing.csv",
+        selection=f"{PAPER_METRICS}/feature_selection.csv",
+        statistics=f"{PAPER_METRICS}/features_statistics.csv",
+    params:
+        categories=compact({model: CATEGORY_OF[model] for model in PAPER.feature_mixing.models}),
+        shares=PAPER.feature_mixing.shares,
+        kept=PAPER.feature_mixing.kept,
+        repeats=PAPER.feature_mixing.repeats,
+        tune=RUN.metrics.calibration_split,
+        report=RUN.metrics.report_split,
+        resamples=RUN.metrics.bootstrap_resamples,
+        level=RUN.metrics.confidence_level,
+    message:
+        "Linear probes on mixed features"
+    log:
+        f"{LOGS}/mix_features.log",
+    benchmark:
+        f"{LOGS}/benchmarks/mix_features.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+    conda:
+        "../../envs/analysis.yaml"
+    shell:
+        "PYTHONPATH=src python {input.script} --data {input.data:q} --base {input.base:q}"
+        " --others {input.others:q} --categories {params.categories:q} --shares {params.shares}"
+        " --kept {params.kept} --repeats {params.repeats} --tune-split {params.tune}"
+        " --report-split {params.report} --resamples {params.resamples}"
+        " --confidence-level {params.level} --output-mixing {output.mixing:q}"
+        " --output-selection {output.selection:q} --output-statistics {output.statistics:q}"
+        " --log {log:q}"
+
+
+rule probe_downstream:
+    input:
+        **code("metrics/probe_downstream.py"),
+        data=data_file(PAPER.downstream.data),
+        features=[logits_file(model, PAPER.downstream.data) for model in PAPER.downstream.models],
+        models=MODEL_TABLE,
+        pairs=PAIR_TABLE,
+    output:
+        singles=f"{PAPER_METRICS}/downstream_singles.csv",
+        pairs=f"{PAPER_METRICS}/downstream_pairs.csv",
+        statistics=f"{PAPER_METRICS}/downstream_statistics.csv",
+    params:
+        report=RUN.metrics.report_split,
+        resamples=RUN.metrics.bootstrap_resamples,
+        level=RUN.metrics.confidence_level,
+    message:
+        "Linear probes on the downstream task"
+    log:
+        f"{LOGS}/probe_downstream.log",
+    benchmark:
+        f"{LOGS}/benchmarks/probe_downstream.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+    conda:
+        "../../envs/analysis.yaml"
+    shell:
+        "PYTHONPATH=src python {input.script} --data {input.data:q} --features {input.features:q}"
+        " --accuracies {input.models:q} --pairs {input.pairs:q} --report-split {params.report}"
+        " --resamples {params.resamples} --confidence-level {params.level}"
+        " --output-singles {output.singles:q} --output-pairs {output.pairs:q}"
+        " --output-statistics {output.statistics:q} --log {log:q}"

@@ -1,0 +1,26 @@
+"""Judge every claim by the run's own statistics."""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+
+from dissent import commandline
+from dissent.claims import evaluate
+from dissent.files import atomic
+
+
+def main(arguments: argparse.Namespace) -> None:
+    claims = pd.read_csv(arguments.claims)
+    statistics = pd.concat([pd.read_csv(path) for path in arguments.statistics])
+    table = evaluate(claims, statistics)
+    with atomic(arguments.output) as path:
+        table.to_csv(path, index=False)
+
+
+if __name__ == "__main__":
+    parser = commandline.parser(__doc__)
+    parser.add_argument("--claims", required=True, type=Path, help="config/claims.csv")
+    parser.add_argument("--statistics", required=True, nargs="+", type=Path)
+    parser.add_argument("--output", required=True, type=Path)
+    commandline.run(main, parser.parse_args())

@@ -1,0 +1,26 @@
+"""Print what a run drew and what became of each claim."""
+
+import argparse
+import textwrap
+from pathlib import Path
+
+import pandas as pd
+
+
+def main(run: str) -> None:
+    results = Path("results") / run
+    print(f"\nFigures of the run {run!r} (each also as svg, pdf and csv):")
+    for figure in sorted(results.glob("figures/*/*.png")):
+        print(f"  {figure}")
+    table = pd.read_csv(results / "claims.csv")
+    print(f"\nClaims, judged by this run's numbers ({results}/claims.csv):")
+    for claim in table.itertuples():
+        number = f"{claim.value:+.3f} [{claim.low:+.3f}, {claim.high:+.3f}], n = {claim.n:.0f}"
+        print(f"  {claim.verdict.upper():14} {number if claim.verdict != 'not measured' else ''}")
+        print(textwrap.indent(textwrap.fill(f"fig {claim.figure}: {claim.claim}", 90), " " * 6))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--run", default="demo", help="name of the run")
+    main(parser.parse_args().run)
