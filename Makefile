@@ -4,7 +4,7 @@ CORES ?= all
 
 IN_ENVIRONMENT = PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: figures report test lint lock bench
+.PHONY: figures report gallery test lint lock bench
 
 figures: .venv/.stamp
 	@$(IN_ENVIRONMENT) snakemake --workflow-profile workflow/profiles/default --cores $(CORES) figures
@@ -12,6 +12,9 @@ figures: .venv/.stamp
 
 report: figures
 	@$(IN_ENVIRONMENT) snakemake --report results/demo/report.zip figures
+
+gallery: figures
+	@$(IN_ENVIRONMENT) python workflow/scripts/gallery.py
 
 test: .venv/.stamp
 	@$(IN_ENVIRONMENT) pytest
@@ -25,7 +28,7 @@ lock: .venv/.stamp
 	@$(IN_ENVIRONMENT) python envs/compile.py
 
 bench: .venv/.stamp
-	@$(IN_ENVIRONMENT) python workflow/scripts/bench.py
+	@$(IN_ENVIRONMENT) python benchmarks/pairs.py
 
 # An environment that works is brought up to date; a missing or broken one is made anew.
 .venv/.stamp: pyproject.toml requirements.lock envs/bootstrap.txt

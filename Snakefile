@@ -15,19 +15,21 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/checkpoints.smk"
 include: "workflow/rules/logits.smk"
 include: "workflow/rules/metrics.smk"
-METRICS_FILES=[MODEL_TABLE,PAIR_TABLE]
-FIGURE_FILES=[]
-CLAIMS_FILE=[]
+include: "workflow/rules/no_one_representation.smk"
+include: "workflow/rules/no_one_representation_figures.smk"
+include: "workflow/rules/claims.smk"
 
 
+report: "workflow/report/workflow.rst"
 
 
 localrules:
-    figures,
     data,
     checkpoints,
     logits,
     metrics,
+    figures,
+    no_one_representation,
 
 
 # The phases, in their order; dvc.yaml has a stage for each.
@@ -48,7 +50,9 @@ rule logits:
 
 rule metrics:
     input:
-        METRICS_FILES,
+        MODEL_TABLE,
+        PAIR_TABLE,
+        PAPER_METRICS_FILES,
 
 
 rule figures:

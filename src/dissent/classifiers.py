@@ -29,7 +29,7 @@ class Preprocessing(TypedDict):
 
 
 class Card(TypedDict):
-    """What a checkpoint file says of itself; `zero_shot` holds ZeroShotHead's sizes, or is empty."""
+    """What a checkpoint file says of itself; `zero_shot` has ZeroShotHead's sizes or is empty."""
 
     architecture: str
     classes: list[str]

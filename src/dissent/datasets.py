@@ -94,15 +94,15 @@ def letters(seed: int, size: int, splits: dict[str, int]) -> Examples:
             labels_NC[i, label] = 1
             font = TEXT_FONTS[rng.integers(len(TEXT_FONTS))]
             row, column = divmod(int(quarter), 2)
-            images_NHW[
-                i, row * half : (row + 1) * half, column * half : (column + 1) * half
-            ] = reduce(draw_character(LETTERS[label], font, rng), half)
+            images_NHW[i, row * half : (row + 1) * half, column * half : (column + 1) * half] = (
+                reduce(draw_character(LETTERS[label], font, rng), half)
+            )
     return Examples(
         name="letters",
         ids=tuple(f"letters-{seed}-{i:05d}" for i in range(n)),
         images_NHW=images_NHW,
         labels=labels_NC,
-        splits_N=np.repeat(list(splits), list(splits.values())),
+        splits_N=np.repeat(sorted(splits), [splits[split] for split in sorted(splits)]),
         classes=LETTERS,
     )
 

@@ -121,9 +121,7 @@ def open_logits(path: str | os.PathLike, **expected: Any) -> Logits:
     return Logits(key, _memory_map(path))
 
 
-def open_predictions(
-    paths: Sequence[str | os.PathLike], examples: Examples
-) -> dict[str, Logits]:
+def open_predictions(paths: Sequence[str | os.PathLike], examples: Examples) -> dict[str, Logits]:
     """Logits files of several models on one data set, by model id (the file's stem).
 
     Refuses a file of other examples, of another order, or of another label map.

@@ -18,9 +18,8 @@ from dissent.logits import open_logits
 # Strengths of the L2 penalty that are tried, strongest first, beside a mean loss. scikit-learn's C
 # is 1 / (penalty * number of training examples).
 PENALTIES = (1.0, 0.1, 0.01, 0.001)
-GRADIENT_TOLERANCE = 1e-5
+GRADIENT_TOLERANCE = 1e-4
 MAX_ITERATIONS = 1000
-RECALL_LEVELS = 11
 
 Loss = Callable[[np.ndarray, np.ndarray], tuple[float, np.ndarray]]
 Quality = Callable[[np.ndarray, np.ndarray], float]
@@ -103,13 +102,13 @@ def tuned_probe(
 ) -> tuple[float, np.ndarray]:
     """The penalty of PENALTIES with the highest quality on tune examples, and the probe it gives.
 
-    `quality` maps targets and scores [N, C] to a number; ties go to the stronger penalty.
+    `quality` maps scores and targets [N, C] to a number; ties go to the stronger penalty.
     """
     best_quality, best, weights_EC = -np.inf, None, None
     for penalty in PENALTIES:
         # Starting from the last probe saves time.
         weights_EC = fit_probe(train_ND, train_NC, loss, penalty, weights_EC)
-        found = quality(tune_NC, probe_scores(tune_ND, weights_EC))
+        found = quality(probe_scores(tune_ND, weights_EC), tune_NC)
         if found > best_quality:
             best_quality, best = found, (penalty, weights_EC)
     return best
@@ -149,11 +148,6 @@ def rank_by_diversity(base_ND: np.ndarray, other_ND: np.ndarray) -> np.ndarray:
     return np.argsort(np.where(varies_D, covariance_D, np.inf), kind="stable")
 
 
-def accuracy(targets_NC: np.ndarray, scores_NC: np.ndarray) -> float:
-    """Fraction of examples whose highest score is that of their class."""
-    return float((scores_NC.argmax(axis=1) == targets_NC.argmax(axis=1)).mean())
-
-
 def mean_average_precision(
     labels_NC: np.ndarray, scores_NC: np.ndarray, counts_NR: np.ndarray
 ) -> np.ndarray:
@@ -188,17 +182,16 @@ def eleven_point_average_precision(
     starts = np.append(0, ends[:-1] + 1)
     between_ER = np.add.reduceat(counts_NR[: ends[-1] + 1], starts, axis=0, dtype=np.int32)
     taken_ER = np.cumsum(between_ER, axis=0, dtype=np.int32)
-    found_ER = np.cumsum(counts_NR[positive_N], axis=0, dtype=np.int32)[
-        np.cumsum(positive_N)[ends] - 1
-    ]
+    found_ER = np.cumsum(counts_NR[positive_N], axis=0, dtype=np.int32)
+    found_ER = found_ER[np.cumsum(positive_N)[ends] - 1]
     precision_ER = found_ER / np.maximum(taken_ER, 1)
     highest_ER = np.maximum.accumulate(precision_ER[::-1])[::-1]
-    sum_R = np.zeros(n_resamples)
-    for level in range(RECALL_LEVELS):
-        # In whole numbers, since 3 / 10 and 3 * 0.1 differ.
-        too_low_ER = found_ER * (RECALL_LEVELS - 1) < level * found_ER[-1]
-        sum_R += np.take_along_axis(highest_ER, too_low_ER.sum(axis=0)[None], axis=0)[0]
-    return np.where(found_ER[-1] > 0, sum_R / RECALL_LEVELS, np.nan)
+    # In whole numbers, since 3 / 10 and 3 * 0.1 differ.
+    tenths_ER, sum_R = 10 * found_ER, np.zeros(n_resamples)
+    for tenth in range(11):
+        first_R = np.count_nonzero(tenths_ER < tenth * found_ER[-1], axis=0)
+        sum_R += highest_ER[first_R, np.arange(n_resamples)]
+    return np.where(found_ER[-1] > 0, sum_R / 11, np.nan)
 
 
 def resampled_counts(n_examples: int, n_resamples: int, rng: np.random.Generator) -> np.ndarray:

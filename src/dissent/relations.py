@@ -45,8 +45,8 @@ def base_pair_measures(
     stacked_NK = np.concatenate(columns).T.astype(np.float64)
     sums_RK = _resampled_sums(stacked_NK, n_resamples, seed)
     ends = np.cumsum([len(column) for column in columns])[:-1]
-    base, other, inconsistent, ensemble, converted, only_base, only_other, angle1, angle2 = np.split(
-        sums_RK, ends, axis=1
+    base, other, inconsistent, ensemble, converted, only_base, only_other, angle1, angle2 = (
+        np.split(sums_RK, ends, axis=1)
     )
     base, other = base / n_examples, other / n_examples
     inconsistency = inconsistent / n_examples

@@ -2,11 +2,18 @@
 PAPER = RUN.no_one_representation
 PAPER_METRICS = f"{RESULTS}/metrics/no_one_representation"
 PAPER_FIGURES = f"{RESULTS}/figures/no_one_representation"
-FIGURE_FORMATS = ("svg", "pdf", "png", "csv")
 STATISTICS = [
     f"{PAPER_METRICS}/{name}_statistics.csv"
     for name in ("base_pairs", "greedy", "features", "downstream")
 ]
+
+PAPER_METRICS_FILES = [
+    f"{PAPER_METRICS}/{name}.csv"
+    for name in (
+        *("base_pairs", "base_pairs_categories", "angles", "classes", "greedy"),
+        *("feature_mixing", "feature_selection", "downstream_singles", "downstream_pairs"),
+    )
+] + STATISTICS
 
 
 def compared_logits(models):
@@ -128,6 +135,7 @@ rule mix_features:
         statistics=f"{PAPER_METRICS}/features_statistics.csv",
     params:
         categories=compact({model: CATEGORY_OF[model] for model in PAPER.feature_mixing.models}),
+        order=compact(CATEGORIES),
         shares=PAPER.feature_mixing.shares,
         kept=PAPER.feature_mixing.kept,
         repeats=PAPER.feature_mixing.repeats,
@@ -148,10 +156,10 @@ rule mix_features:
         "../../envs/analysis.yaml"
     shell:
         "PYTHONPATH=src python {input.script} --data {input.data:q} --base {input.base:q}"
-        " --others {input.others:q} --categories {params.categories:q} --shares {params.shares}"
-        " --kept {params.kept} --repeats {params.repeats} --tune-split {params.tune}"
-        " --report-split {params.report} --resamples {params.resamples}"
-        " --confidence-level {params.level} --output-mixing {output.mixing:q}"
+        " --others {input.others:q} --categories {params.categories:q} --order {params.order:q}"
+        " --shares {params.shares} --kept {params.kept} --repeats {params.repeats}"
+        " --train-split train --tune-split {params.tune} --report-split {params.report}"
+        " --resamples {params.resamples} --level {params.level} --output-mixing {output.mixing:q}"
         " --output-selection {output.selection:q} --output-statistics {output.statistics:q}"
         " --log {log:q}"
 
@@ -184,7 +192,7 @@ rule probe_downstream:
         "../../envs/analysis.yaml"
     shell:
         "PYTHONPATH=src python {input.script} --data {input.data:q} --features {input.features:q}"
-        " --accuracies {input.models:q} --pairs {input.pairs:q} --report-split {params.report}"
-        " --resamples {params.resamples} --confidence-level {params.level}"
+        " --accuracies {input.models:q} --pairs {input.pairs:q} --train-split train"
+        " --report-split {params.report} --resamples {params.resamples} --level {params.level}"
         " --output-singles {output.singles:q} --output-pairs {output.pairs:q}"
         " --output-statistics {output.statistics:q} --log {log:q}"

@@ -6,9 +6,7 @@ import torch
 from torch.nn import functional as F
 
 
-def augment(
-    images_N1HW: torch.Tensor, strength: str, generator: torch.Generator
-) -> torch.Tensor:
+def augment(images_N1HW: torch.Tensor, strength: str, generator: torch.Generator) -> torch.Tensor:
     """Change every image at random; `strength` is none, light or strong.
 
     Light: affine (rotation, shear, scale, shift). Strong: wider affine, then contrast, noise and

@@ -55,7 +55,9 @@ def rotation(
         pixels = augment(pixels_N1HW[batch], "light", generator)
         turned = torch.cat([pixels.rot90(turns, (2, 3)) for turns in range(4)])
         targets = torch.arange(4).repeat_interleave(len(batch))
-        return F.cross_entropy(turns_head(features(model, normalise(turned, preprocessing))), targets)
+        return F.cross_entropy(
+            turns_head(features(model, normalise(turned, preprocessing))), targets
+        )
 
     return turns_head, loss
 
@@ -92,13 +94,14 @@ def captions(
     preprocessing: Preprocessing,
     generator: torch.Generator,
     sentences: Sequence[str],
-    prompts: Sequence[str],
+    prompts: Sequence[Sequence[str]],
     strength: str,
-) -> tuple[nn.Module, Loss]:
+) -> tuple[nn.Module, Loss, Callable[[], None]]:
     """Match images with their captions, words embedded and summed.
 
-    Needs a model with a zero-shot head; after each batch's loss that head holds the current
-    embeddings of the class prompts, so the trained model classifies without any label.
+    Needs a model with a zero-shot head. Call the third result after training: it puts the embedded
+    prompts into that head, averaged over the sentences of each class as CLIP does, so that the
+    model classifies without any label.
     """
     vocabulary = {word: i for i, word in enumerate(sorted(set(" ".join(sentences).split())))}
     text_encoder = nn.Sequential(
@@ -117,8 +120,11 @@ def captions(
         pixels = augment(pixels_N1HW[batch], strength, generator)
         image_NE = model.zero_shot.projection(features(model, normalise(pixels, preprocessing)))
         text_NE = embed([sentences[i] for i in batch])
-        with torch.no_grad():
-            model.zero_shot.prompts_CE.copy_(embed(prompts))
         return objectives.image_text(image_NE, text_NE, ZERO_SHOT_SCALE)
 
-    return text_encoder, loss
+    @torch.no_grad()
+    def finish() -> None:
+        for i, of_class in enumerate(prompts):
+            model.zero_shot.prompts_CE[i] = F.normalize(embed(of_class), dim=1).mean(dim=0)
+
+    return text_encoder, loss, finish

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from dissent.classifiers import Card, Preprocessing, build, features, head, normalise, predict
-from dissent.datasets import NUMBER_WORDS
+from dissent.datasets import NUMBER_WORDS, TEXT_FONTS, describe_font
 from dissent.examples import Examples
 from dissent.training import frameworks, objectives
 from dissent.training.augmentation import augment
@@ -122,10 +122,14 @@ def pretrain(
         extra, loss = frameworks.masked_autoencoder(*inputs, recipe["mask_ratio"])
     elif framework == "captions":
         sentences = [
-            data[name].captions[i] for name in recipe["unlabelled"] for i in data[name].where("train")
+            data[name].captions[i]
+            for name in recipe["unlabelled"]
+            for i in data[name].where("train")
         ]
-        extra, loss = frameworks.captions(
-            *inputs, sentences, [f"a {word}" for word in NUMBER_WORDS], recipe["augmentation"]
+        looks = sorted(set(map(describe_font, TEXT_FONTS)))
+        prompts = [[f"a {look} {word}" for look in looks] for word in NUMBER_WORDS]
+        extra, loss, finish = frameworks.captions(
+            *inputs, sentences, prompts, recipe["augmentation"]
         )
     optimise(
         [*model.parameters(), *extra.parameters()],
@@ -140,6 +144,8 @@ def pretrain(
         schedule=recipe["schedule"],
         description=f"pre-training ({framework})",
     )
+    if framework == "captions":
+        finish()
 
 
 def supervise(
@@ -167,9 +173,7 @@ def supervise(
     def loss(batch: torch.Tensor) -> torch.Tensor:
         inputs = augment(pixels[batch], recipe["augmentation"], generator)
         logits_NC = head(model)(features(model, normalise(inputs, preprocessing)))
-        return F.cross_entropy(
-            logits_NC, targets[batch], label_smoothing=recipe["label_smoothing"]
-        )
+        return F.cross_entropy(logits_NC, targets[batch], label_smoothing=recipe["label_smoothing"])
 
     optimise(
         model.parameters(),

@@ -15,7 +15,9 @@ from dissent.files import sha256
 
 def main(arguments: argparse.Namespace) -> None:
     if not arguments.weights.exists():
-        raise InputError(f"there is no file {arguments.weights}: mend `location` in the model table")
+        raise InputError(
+            f"there is no file {arguments.weights}: mend `location` in the model table"
+        )
     found = sha256(arguments.weights)
     if found != arguments.sha256:
         raise InputError(
@@ -23,7 +25,9 @@ def main(arguments: argparse.Namespace) -> None:
             f"mend the table or the file"
         )
     if arguments.architecture not in timm.list_models():
-        raise InputError(f"timm has no architecture {arguments.architecture!r}: mend the model table")
+        raise InputError(
+            f"timm has no architecture {arguments.architecture!r}: mend the model table"
+        )
     default = resolve_model_data_config(arguments.architecture)
     card = Card(
         architecture=arguments.architecture,

@@ -14,12 +14,11 @@ import numpy as np
 import pandas as pd
 
 from dissent import commandline
-from dissent.bootstrap import multinomial_interval, percentile_interval
+from dissent.bootstrap import percentile_interval
 from dissent.commandline import InputError
 from dissent.examples import Examples, read_examples
 from dissent.files import atomic
 from dissent.probes import (
-    accuracy,
     mixed_dimensions,
     probe_scores,
     rank_by_diversity,
@@ -50,13 +49,16 @@ def main(arguments: argparse.Namespace) -> None:
     mixing = mixing_rows(features, n_base, arguments)
     selection = selection_rows(features, n_base, examples, arguments)
     correct_LN = probe_all([*mixing, *selection], features, n_base, examples, arguments)
-    mixing_LN, selection_LN = np.split(correct_LN, [len(mixing)])
-    write(table(mixing, mixing_LN, arguments), arguments.output_mixing)
-    write(table(selection, selection_LN, arguments), arguments.output_selection)
-    mixing_MSTN = mixing_LN.reshape(len(features), len(arguments.shares), arguments.repeats, -1)
-    selection_MKN = selection_LN.reshape(len(features), len(arguments.kept), -1)
+    n = correct_LN.shape[1]
+    rng = np.random.default_rng(arguments.seed)
+    counts_NR = resampled_counts(n, arguments.resamples, rng).astype(np.float32)
+    mixing_LR, selection_LR = np.split(correct_LN @ counts_NR, [len(mixing)])
+    write(table(mixing, mixing_LR, n, arguments), arguments.output_mixing)
+    write(table(selection, selection_LR, n, arguments), arguments.output_selection)
+    mixing_MSTR = mixing_LR.reshape(len(features), len(arguments.shares), arguments.repeats, -1)
+    selection_MKR = selection_LR.reshape(len(features), len(arguments.kept), -1)
     rank_M = np.array([arguments.order.index(arguments.categories[model]) for model in features])
-    write(statistics(rank_M, mixing_MSTN, selection_MKN, arguments), arguments.output_statistics)
+    write(statistics(rank_M, mixing_MSTR, selection_MKR, n, arguments), arguments.output_statistics)
 
 
 def mixing_rows(features: dict[str, np.ndarray], n_base: int, arguments) -> list[dict]:
@@ -107,7 +109,8 @@ def probe_all(
                 chosen_ND[tune],
                 targets_NC[tune],
                 softmax_loss,
-                accuracy,
+                # Accuracy would be too coarse to choose by.
+                lambda scores_NC, targets_NC: -softmax_loss(scores_NC, targets_NC)[0],
             )
             scores_NC = probe_scores(chosen_ND[report], weights_EC)
             known[key] = scores_NC.argmax(axis=1) == examples.labels[report]
@@ -115,46 +118,36 @@ def probe_all(
     return np.stack(correct)
 
 
-def table(rows: list[dict], correct_LN: np.ndarray, arguments) -> pd.DataFrame:
+def table(rows: list[dict], right_LR: np.ndarray, n: int, arguments) -> pd.DataFrame:
     """Rows with category, number of dimensions, accuracy, its interval over examples, and n."""
     made = pd.DataFrame(rows)
     made.insert(1, "category", made["model"].map(arguments.categories))
     made["dimensions"] = made.pop("chosen").map(len)
-    right_L = correct_LN.sum(axis=1)
-    n = correct_LN.shape[1]
-    low, high = multinomial_interval(
-        np.stack([right_L, n - right_L], axis=1),
-        lambda counts: counts[..., 0] / n,
-        arguments.resamples,
-        arguments.seed,
-        arguments.level,
-    )
-    return made.assign(accuracy=right_L / n, low=low, high=high, n=n)
+    accuracy_LR = right_LR.astype(np.float64) / n
+    low, high = percentile_interval(accuracy_LR[:, 1:].T, arguments.level)
+    return made.assign(accuracy=accuracy_LR[:, 0], low=low, high=high, n=n)
 
 
 def statistics(
-    rank_M: np.ndarray, mixing_MSTN: np.ndarray, selection_MKN: np.ndarray, arguments
+    rank_M: np.ndarray, mixing_MSTR: np.ndarray, selection_MKR: np.ndarray, n: int, arguments
 ) -> pd.DataFrame:
-    """Both statistics with their intervals; n counts models.
+    """Both statistics with their intervals; their n counts models.
 
-    From the models' ranks in the order of categories, and whether probes are right: of S shares in
-    T repeats, and of K numbers of dimensions. Axis R: the sample itself, then its resamples.
+    From the models' ranks in the order of categories, and how many of n examples the probes have
+    right: of S shares in T repeats, and of K numbers of dimensions. Axis R: the sample itself, then
+    its resamples.
     """
     diverging_M = rank_M > 0
     if not diverging_M.any():
         raise InputError(
             f"--others are all of category {arguments.order[0]!r}: add one that is not"
         )
-    n_examples = mixing_MSTN.shape[-1]
-    rng = np.random.default_rng(arguments.seed)
-    counts_NR = resampled_counts(n_examples, arguments.resamples, rng).astype(np.float64)
     base_MR, half_MR, other_MR = (
-        mixing_MSTN[:, arguments.shares.index(share)].mean(axis=1) @ counts_NR / n_examples
+        mixing_MSTR[:, arguments.shares.index(share)].mean(axis=1, dtype=np.float64)
         for share in (0, 50, 100)
     )
-    gain_MR = half_MR - np.maximum(base_MR, other_MR)
-    base_R = mixing_MSTN[0, arguments.shares.index(0), 0] @ counts_NR
-    reached_MKR = selection_MKN @ counts_NR >= base_R - TOLERATED_LOSS * n_examples
+    gain_MR = (half_MR - np.maximum(base_MR, other_MR)) / n
+    reached_MKR = selection_MKR >= base_MR[0] - TOLERATED_LOSS * n
     never = CENSORED * max(arguments.kept)
     needed_MR = np.where(reached_MKR, np.array(arguments.kept)[:, None], never).min(axis=1)
     rank_MR = np.broadcast_to(rank_M[:, None], needed_MR.shape)

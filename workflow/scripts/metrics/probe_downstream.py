@@ -56,7 +56,7 @@ def main(arguments: argparse.Namespace) -> None:
         weights_EC = probe(members_ND[train], examples.labels[train])
         scores_NC = probe_scores(members_ND[report], weights_EC)
         precision_LR.append(mean_average_precision(examples.labels[report], scores_NC, counts_NR))
-    single_MR, pair_PR = np.split(np.stack(precision_LR), [len(models)])
+    single_MR, pair_PR = np.split(centred(np.stack(precision_LR)), [len(models)])
     position = {model: i for i, model in enumerate(models)}
     pair_P2 = np.array([[position[model] for model in pair] for pair in pairs])
     gain_PR = pair_PR - single_MR[pair_P2].max(axis=1)
@@ -107,10 +107,19 @@ def probe(train_ND: np.ndarray, labels_NC: np.ndarray) -> np.ndarray:
     return fit_probe(train_ND, labels_NC, one_vs_rest_loss, penalty, weights_EC)
 
 
-def precision(labels_NC: np.ndarray, scores_NC: np.ndarray) -> float:
+def precision(scores_NC: np.ndarray, labels_NC: np.ndarray) -> float:
     """Mean average precision of the examples as they are."""
     once_N1 = np.ones((len(labels_NC), 1), np.int16)
     return mean_average_precision(labels_NC, scores_NC, once_N1)[0]
+
+
+def centred(values_LR: np.ndarray) -> np.ndarray:
+    """Shift the resampled values (all but the first) so that their mean is the sample's value.
+
+    The average precision of resamples is too high, as copies of an example are ranked together.
+    """
+    bias_L1 = values_LR[:, 1:].mean(axis=1, keepdims=True) - values_LR[:, :1]
+    return np.hstack([values_LR[:, :1], values_LR[:, 1:] - bias_L1])
 
 
 def statistics(

@@ -1,0 +1,193 @@
+"""The one style of all figures, and saving them so that equal tables give equal bytes.
+
+Importing this module replaces matplotlib's settings: a user's own would change the bytes.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from dissent.commandline import InputError
+from dissent.files import atomic
+
+matplotlib.use("Agg")
+matplotlib.rcdefaults()
+matplotlib.rcParams.update(
+    {
+        "axes.axisbelow": True,
+        "axes.grid": True,
+        "axes.spines.right": False,
+        "axes.spines.top": False,
+        "axes.titlelocation": "left",
+        "axes.titlesize": 9,
+        "figure.dpi": 200,
+        "figure.labelsize": 8,
+        "font.size": 8,  # the smallest in any figure, at the width below
+        "grid.color": "0.92",
+        "legend.fontsize": 8,
+        "legend.frameon": False,
+        "lines.linewidth": 1.2,
+        "lines.markeredgewidth": 0.5,
+        "lines.markersize": 5.5,
+        "savefig.dpi": 200,
+        "svg.hashsalt": "dissent",
+    }
+)
+WIDTH = 7.5  # inches: a page between its margins
+# Dates are left out, so that a figure drawn again is the same file.
+METADATA = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {}}
+
+
+class Style(NamedTuple):
+    """How a category looks, told apart by any one of the three."""
+
+    color: str
+    marker: str
+    dashes: str | tuple
+
+
+# Colours of Okabe and Ito, which colour-blind readers tell apart.
+STYLES = {
+    "reinit": Style("#0072B2", "o", "-"),
+    "hyper-parameters": Style("#56B4E9", "s", (0, (7, 1.5))),
+    "architectures": Style("#E69F00", "^", (0, (3.5, 1.2))),
+    "frameworks": Style("#009E73", "D", (0, (4, 1, 1, 1))),
+    "datasets": Style("#D55E00", "P", (0, (1, 0.7))),
+}
+GREY = "0.5"
+
+
+# Of pairs, by which model is right.
+CORRECTNESS = {
+    "only 1 correct": {"marker": "^", "color": "black", "markersize": 3.5},
+    "only 2 correct": {
+        "marker": "o",
+        "color": "white",
+        "markeredgecolor": "black",
+        "markersize": 4,
+    },
+    "both correct": {"marker": ".", "color": "0.75", "markersize": 3},
+    "both wrong": {"marker": "x", "color": "0.6", "markersize": 3},
+}
+
+
+def marker(category: str) -> dict:
+    """How points of a category look."""
+    style = STYLES[category]
+    return {"color": style.color, "marker": style.marker, "markeredgecolor": "black"}
+
+
+def line(category: str) -> dict:
+    """How lines of a category look."""
+    return {"color": STYLES[category].color, "linestyle": STYLES[category].dashes}
+
+
+def points(axes: Axes, x, y, category: str, **changes) -> None:
+    """Draw points of a category, joined by no line unless `changes` has one."""
+    axes.plot(x, y, **({"linestyle": "none"} | marker(category) | changes))
+
+
+def whiskers(axes: Axes, x, low, high, **changes) -> None:
+    """Draw intervals as thin vertical lines; unlike error bars they need not hold the value."""
+    axes.vlines(x, low, high, **({"color": GREY, "linewidth": 0.7, "zorder": 1.5} | changes))
+
+
+def reference(axes: Axes, height: float, name: str, side: str = "right") -> None:
+    """Draw a dotted horizontal line, its name above its left or right end."""
+    axes.axhline(height, color=GREY, linestyle=":", zorder=1.2)
+    place = {"xy": (side == "right", height), "xycoords": axes.get_yaxis_transform(), "ha": side}
+    axes.annotate(name, xytext=(0, 2), textcoords="offset points", color=GREY, **place)
+
+
+def label_points(axes: Axes, x: pd.Series, y: pd.Series, labels: pd.Series) -> None:
+    """Write a short label at a corner of each point, the one farthest from what is there."""
+    places_P2 = np.stack([x, y], axis=1)
+    shown_P = np.isfinite(places_P2).all(axis=1)
+    taken_P2 = (places_P2 / np.ptp(places_P2[shown_P], axis=0).clip(1e-9))[shown_P]
+    for i, label in enumerate(labels[shown_P]):
+        others_P2 = np.delete(taken_P2, i, axis=0)
+        corners_42 = np.array([(1, 1), (-1, 1), (1, -1), (-1, -1)])
+        labels_42 = taken_P2[i] + 0.06 * corners_42
+        room_4 = np.linalg.norm(labels_42[:, None] - others_P2, axis=2).min(axis=1, initial=9)
+        best = room_4.argmax()
+        taken_P2 = np.append(taken_P2, labels_42[[best]], axis=0)
+        place = {"textcoords": "offset points", "ha": "center", "va": "center"}
+        axes.annotate(label, places_P2[shown_P][i], 7 * corners_42[best], **place)
+
+
+def percent(axis: Axis) -> None:
+    """Label an axis of fractions in percent; the axis label says so."""
+    axis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], min_n_ticks=3))
+    axis.set_major_formatter(lambda value, _: f"{100 * value:.3g}".replace("-", "\N{MINUS SIGN}"))
+
+
+def category_handles(categories: Iterable[str]) -> list[Line2D]:
+    """Legend entries of those categories, in the order of growing difference."""
+    present = set(categories)
+    return [handle(category, **marker(category)) for category in STYLES if category in present]
+
+
+def handle(label: str, **look) -> Line2D:
+    """A legend entry; no line unless `look` has one."""
+    return Line2D([], [], label=label, **({"linestyle": "none"} | look))
+
+
+def footnote(figure: Figure, run: str, *facts: str) -> None:
+    """Write under a figure which run it is of, its n and its kind of interval, one line a fact."""
+    figure.supxlabel(f"Run {run}: " + "\n".join(facts), x=0.01, ha="left", color="0.3")
+
+
+def base_pairs(pairs: pd.DataFrame, base: str) -> pd.DataFrame:
+    """Rows of pairs.csv with the base model; those whose other model is in the accuracy window.
+
+    `model` and `category` are the other model's, `base_accuracy` is the base's.
+    """
+    with_base = pairs[(pairs["model1"] == base) | (pairs["model2"] == base)]
+    base_first = with_base["model1"] == base
+    other = {
+        name: with_base[f"{name}2"].where(base_first, with_base[f"{name}1"])
+        for name in ("model", "category", "in_window")
+    }
+    base_accuracy = with_base["accuracy1"].where(base_first, with_base["accuracy2"])
+    made = with_base.assign(base_accuracy=base_accuracy, **other)
+    return made[made["in_window"].astype(bool)]
+
+
+def by_category(models: Iterable[str], categories: pd.Series) -> list[str]:
+    """Each of the models once, those of less different training first."""
+    order = list(STYLES)
+    return sorted(dict.fromkeys(models), key=lambda model: order.index(categories[model]))
+
+
+def spread(keys: pd.Series, width: float) -> np.ndarray:
+    """Offsets in [-width / 2, width / 2] that set rows of equal key side by side, in row order."""
+    groups = keys.groupby(keys, sort=False)
+    rank, size = groups.cumcount(), groups.transform("size")
+    return width * ((rank + 0.5) / size - 0.5).to_numpy()
+
+
+def save_figure(figure: Figure, table: pd.DataFrame, outputs: Iterable[Path]) -> None:
+    """Write each of the outputs by its suffix: .svg, .pdf, .png, or .csv for the table drawn.
+
+    Raises InputError for any other suffix.
+    """
+    # Laid out once: every format shows the same, whichever others are written.
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for output in outputs:
+        if output.suffix not in (*METADATA, ".csv"):
+            raise InputError(f"{output}: a figure is written as .svg, .pdf, .png or .csv")
+        with atomic(output) as path:
+            if output.suffix == ".csv":
+                table.to_csv(path, index=False)
+            else:
+                figure.savefig(path, metadata=METADATA[output.suffix])

@@ -1,0 +1,62 @@
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+TOOLS = Path(sys.executable).parent
+
+
+def copy_project(folder: Path) -> Path:
+    """A copy of what git has or would add, so that a test may change it."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    return folder
+
+
+def snakemake(folder: Path, *arguments: str, path: str | None = None) -> str:
+    """Run Snakemake on the `test` run in `folder`; its output, once it has succeeded."""
+    process = subprocess.run(
+        [TOOLS / "snakemake", "--configfile", "config/test.yaml", "--cores", "2", *arguments],
+        cwd=folder,
+        env=os.environ | {"PATH": path or f"{TOOLS}{os.pathsep}{os.environ['PATH']}"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.returncode == 0, process.stdout[-5000:]
+    return process.stdout
+
+
+def planned(output: str) -> set[str]:
+    """The rules of which a dry run plans jobs."""
+    return set(re.findall(r"^(?:local)?rule (\S+):$", output, flags=re.MULTILINE))
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> tuple[Path, str]:
+    """The `test` run done with --use-conda in a copy of the project, and the PATH it had.
+
+    Every `python` but those of the rules' own environments refuses to start.
+    """
+    folder = copy_project(tmp_path_factory.mktemp("project"))
+    guard = tmp_path_factory.mktemp("guard") / "python"
+    guard.write_text("#!/bin/sh\necho 'a rule ran outside its environment' >&2\nexit 1\n")
+    guard.chmod(0o755)
+    standin = ROOT / "tests" / "standin_conda"
+    path = os.pathsep.join(map(str, [guard.parent, standin, TOOLS, os.environ["PATH"]]))
+    snakemake(folder, "--use-conda", "figures", path=path)
+    return folder, path

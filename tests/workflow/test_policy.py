@@ -1,0 +1,110 @@
+"""The rules for rules (docs/design): the workflow is loaded by Snakemake and every rule checked."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+from snakemake.api import SnakemakeApi
+from snakemake.settings.types import ConfigSettings, OutputSettings, Quietness, ResourceSettings
+
+from dissent.provenance.imports import local_modules
+
+SCRIPTS = Path("workflow/scripts")
+RULE_FILES = [Path("Snakefile"), *Path("workflow/rules").glob("*.smk")]
+FORBIDDEN = ("run", "script", "notebook", "wrapper", "checkpoint", "cache", "template_engine")
+FORBIDDEN_CALLS = ("directory", "protected", "ancient", "touch", "temp", "dynamic")
+
+
+def rules():
+    """The rules of the `test` run as Snakemake has parsed them, targets aside."""
+    with SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
+        workflow = api.workflow(
+            resource_settings=ResourceSettings(cores=1),
+            config_settings=ConfigSettings(configfiles=[Path("config/test.yaml")]),
+            snakefile=Path("Snakefile"),
+        )._workflow
+        workflow.include(Path("Snakefile").resolve(), overwrite_default_target=True)
+        return {rule.name: rule for rule in workflow.rules if rule.output}
+
+
+RULES = rules()
+
+
+def test_there_are_rules_to_check():
+    assert {"make_dataset", "train_supervised", "measure_pairs", "evaluate_claims"} <= set(RULES)
+
+
+@pytest.mark.parametrize("path", RULE_FILES, ids=str)
+def test_no_rule_file_uses_what_content_cannot_track(path):
+    text = re.sub(r"#.*", "", path.read_text())
+    for keyword in FORBIDDEN:
+        assert not re.search(rf"^\s*{keyword}(\s+\w+)?:", text, flags=re.MULTILINE), keyword
+    for call in FORBIDDEN_CALLS:
+        assert not re.search(rf"\b{call}\(", text), call
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_rule_runs_one_script_by_shell_and_lists_its_code(name):
+    rule = RULES[name]
+    assert rule.shellcmd, "has no shell command"
+    assert rule.shellcmd.startswith("PYTHONPATH=src python {input.script} ")
+    inputs = dict(rule.input._allitems())
+    script = Path(rule.input.script)
+    assert script.is_relative_to(SCRIPTS)
+    assert list(rule.input.modules) == local_modules(script)
+    assert None not in inputs, "has an input without a name"
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_rule_has_all_directives(name):
+    rule = RULES[name]
+    assert rule.log
+    assert rule.benchmark
+    assert rule.conda_env
+    assert rule.message
+    assert "mem_mb" in rule.resources
+    assert "_cores" in rule.resources
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_text_from_the_config_reaches_the_shell_quoted(name):
+    rule = RULES[name]
+    params = {key: value for key, value in rule.params._allitems() if key}
+    for placeholder in re.findall(
+        r"\{((?:input|output|log|wildcards|params)[^}]*)\}", rule.shellcmd
+    ):
+        field, _, key = placeholder.partition(".")
+        if placeholder == "input.script" or placeholder.endswith(":q"):
+            continue
+        assert field == "params", f"{{{placeholder}}} is not quoted"
+        value = params[key]
+        # Numbers, and words from a closed list of the config's shapes.
+        closed = ("tune", "report", "rule", "kind")
+        assert callable(value) or key in closed or _is_numbers(value), placeholder
+
+
+def _is_numbers(value) -> bool:
+    return all(isinstance(v, int | float) for v in (value if isinstance(value, list) else [value]))
+
+
+@pytest.mark.parametrize("path", sorted(SCRIPTS.rglob("*.py")), ids=str)
+def test_script_does_nothing_on_import_and_imports_nothing_untracked(path):
+    tree = ast.parse(path.read_text())
+    for statement in tree.body:
+        allowed = ast.Import | ast.ImportFrom | ast.FunctionDef | ast.Assign | ast.Expr | ast.If
+        assert isinstance(statement, allowed)
+        if isinstance(statement, ast.Expr):
+            assert isinstance(statement.value, ast.Constant), "code at the top level"
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    assert not names & {"importlib", "__import__", "exec", "eval"}
+
+
+def test_every_rule_has_a_script_and_every_script_a_rule():
+    used = {Path(rule.input.script) for rule in RULES.values()}
+    assert used == set(SCRIPTS.rglob("*.py")) - {
+        SCRIPTS / "gallery.py",
+        SCRIPTS / "summarise.py",
+        # Its rule exists only where the model table has a row of source `file`.
+        SCRIPTS / "checkpoints/import_checkpoint.py",
+    }

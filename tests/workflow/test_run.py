@@ -1,0 +1,123 @@
+"""The `test` run as a whole, each rule with only what its environment file lists."""
+
+import subprocess
+
+import matplotlib.image
+import pandas as pd
+import pytest
+
+from conftest import planned, snakemake
+from dissent.classifiers import load_checkpoint
+from dissent.config import load_models, load_run
+
+RUN = load_run("config/test.yaml")
+MODELS = load_models(RUN.models, RUN)
+
+
+def test_every_figure_is_drawn_in_every_format(finished):
+    figures = finished[0] / "results/test/figures/no_one_representation"
+    stems = {path.stem for path in figures.iterdir()}
+    assert [stem.split("_")[0] for stem in sorted(stems)] == [f"fig{i}" for i in range(1, 8)]
+    for stem in stems:
+        assert (figures / f"{stem}.svg").read_text().startswith("<?xml")
+        assert (figures / f"{stem}.pdf").read_bytes().startswith(b"%PDF")
+        assert matplotlib.image.imread(figures / f"{stem}.png").size
+        assert len(pd.read_csv(figures / f"{stem}.csv"))
+
+
+def test_every_claim_gets_a_verdict(finished):
+    claims = pd.read_csv(finished[0] / "results/test/claims.csv")
+    assert claims["id"].tolist() == pd.read_csv("config/claims.csv")["id"].tolist()
+    assert claims["verdict"].isin(["supported", "not supported", "not measured"]).all()
+
+
+def test_the_identity_of_ensembles_holds_for_every_pair(finished):
+    pairs = pd.read_csv(finished[0] / "results/test/metrics/pairs.csv")
+    assert len(pairs) == len(MODELS) * (len(MODELS) - 1) / 2
+    for rule in ("mean_probability", "mean_logit", "most_confident"):
+        assert pairs[f"{rule}_identity_residual"].abs().max() < 1e-12
+
+
+def test_every_model_has_a_checkpoint_that_loads(finished):
+    for model in MODELS:
+        load_checkpoint(finished[0] / f"results/test/checkpoints/{model}.safetensors")
+
+
+def test_a_second_run_does_nothing(finished):
+    folder, path = finished
+    assert "Nothing to be done" in snakemake(folder, "--use-conda", "figures", path=path)
+
+
+def test_results_stay_out_of_git(finished):
+    ignored = subprocess.run(
+        ["git", "check-ignore", "results/x", "logs/x", ".snakemake/x", ".venv/x"],
+        capture_output=True,
+        text=True,
+    )
+    assert len(ignored.stdout.split()) == 4
+
+
+TRAINING = {"train_supervised", "train_other"}
+LOGITS = {"logits_supervised", "logits_other"}
+METRICS = {
+    *("measure_models", "measure_pairs", "relate_base_pairs", "measure_specialisation"),
+    *("add_greedily", "mix_features", "probe_downstream"),
+}
+ENDS = {"evaluate_claims", "figures"}
+FIGURES = {f"fig{i}" for i in range(1, 8)}
+
+
+def stem(rule: str) -> str:
+    """Figure rules by their number alone."""
+    return rule.split("_")[0] if rule.startswith("fig") and rule != "figures" else rule
+
+
+@pytest.mark.parametrize(
+    ("module", "expected"),
+    [
+        # Imported by one script, directly.
+        ("claims", ENDS),
+        ("greedy", {"add_greedily", "fig5", *ENDS}),
+        # Imported by two.
+        ("probes", {"mix_features", "probe_downstream", "fig6", "fig7", *ENDS}),
+        # Imported by no script, but by a module of a module of one: all that follows runs too.
+        ("training/objectives", TRAINING | LOGITS | METRICS | FIGURES | ENDS),
+        ("logits", LOGITS | METRICS | FIGURES | ENDS),
+        ("figures", FIGURES | {"figures"}),
+        # Used by the workflow itself alone.
+        ("provenance/imports", set()),
+    ],
+)
+def test_editing_a_module_plans_just_the_jobs_that_use_it(finished, module, expected):
+    folder, path = finished
+    source = folder / "src/dissent" / f"{module}.py"
+    content = source.read_text()
+    try:
+        source.write_text(content + "\n# edited\n")
+        plan = planned(snakemake(folder, "--use-conda", "-n", "figures", path=path))
+    finally:
+        source.write_text(content)
+    assert {stem(rule) for rule in plan} == expected
+
+
+def test_a_new_row_plans_its_own_jobs_and_what_names_all_models(finished):
+    folder, path = finished
+    table = folder / "config/models/test.csv"
+    content = table.read_text()
+    try:
+        table.write_text(content + "mine,reinit,train,base,7,,,,,,\n")
+        output = snakemake(folder, "--use-conda", "-n", "figures", path=path)
+    finally:
+        table.write_text(content)
+    plan = {stem(rule) for rule in planned(output)}
+    unaffected = {"make_dataset", "probe_downstream", "mix_features", "fig6", *TRAINING, *LOGITS}
+    assert {"train_mine", "logits_mine"} <= plan
+    assert not plan & (unaffected - {"probe_downstream"})
+
+
+def test_touching_a_file_without_changing_it_plans_nothing(finished):
+    folder, path = finished
+    for source in folder.glob("src/dissent/*.py"):
+        source.touch()
+    output = snakemake(folder, "--use-conda", "-n", "figures", path=path)
+    assert "Nothing to be done" in output

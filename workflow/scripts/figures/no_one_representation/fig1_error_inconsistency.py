@@ -1,0 +1,86 @@
+"""Figure 1, right: error inconsistency of pairs with the base model, by category."""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+from matplotlib import pyplot
+from matplotlib.figure import Figure
+
+from dissent import commandline, figures
+
+
+def main(arguments: argparse.Namespace) -> None:
+    tables = map(pd.read_csv, (arguments.pairs, arguments.categories))
+    figure, table = draw(*tables, arguments.base, arguments.run, arguments.level)
+    figures.save_figure(figure, table, arguments.output)
+
+
+def draw(
+    pairs: pd.DataFrame, categories: pd.DataFrame, base: str, run: str, level: float
+) -> tuple[Figure, pd.DataFrame]:
+    """The figure and what it draws."""
+    table, n = drawn(pairs, categories, base), pairs["n"].iloc[0]
+    is_pair = table["drawn"] == "pair"
+    figure, axes = pyplot.subplots(figsize=(figures.WIDTH, 3.6), layout="constrained")
+    ticks = []
+    for x, (category, style) in enumerate(figures.STYLES.items()):
+        rows = table[is_pair & (table["category"] == category)]
+        ticks.append(f"{category}\n{len(rows) or 'no'} pair{'s' * (len(rows) != 1)}")
+        for mean in table[~is_pair & (table["category"] == category)].itertuples():
+            ends = [x - 0.42, x + 0.42]
+            axes.fill_between(ends, mean.low, mean.high, color=style.color, alpha=0.2, linewidth=0)
+            axes.plot(ends, [mean.error_inconsistency] * 2, color=style.color)
+        x_P = x + figures.spread(rows["category"], 0.8)
+        figures.whiskers(axes, x_P, rows["low"], rows["high"])
+        figures.points(axes, x_P, rows["error_inconsistency"], category)
+        axes.plot(x_P, rows["chance"], linestyle="none", marker="_", color="0.3", markersize=7)
+    axes.set_xticks(range(len(ticks)), ticks)
+    axes.grid(axis="x", visible=False)
+    axes.set_xlim(-0.5, len(ticks) - 0.5)
+    axes.set_ylim(bottom=0)
+    axes.set(ylabel="error inconsistency (%)", title="Exactly one model of a pair is right")
+    figures.percent(axes.yaxis)
+    handles = [
+        figures.handle("pair", marker="o", color="white", markeredgecolor="black"),
+        figures.handle("category mean", linestyle="-", color="0.3"),
+        figures.handle("chance level: independent errors", marker="_", color="0.3", markersize=7),
+    ]
+    figure.legend(handles=handles, loc="outside upper right", ncols=3)
+    figures.footnote(
+        figure,
+        run,
+        f"{n:,} examples, {is_pair.sum()} pairs of {base} and a model in the accuracy window",
+        f"Whiskers: {level:.0%} bootstrap over examples; bands: of the mean, over models too",
+    )
+    return figure, table
+
+
+def drawn(pairs: pd.DataFrame, categories: pd.DataFrame, base: str) -> pd.DataFrame:
+    """One row a pair, by error inconsistency, and one a category mean."""
+    columns = ["category", "model", "error_inconsistency", "low", "high", "chance", "n"]
+    names = {
+        "error_inconsistency_low": "low",
+        "error_inconsistency_high": "high",
+        "expected_error_inconsistency": "chance",
+    }
+    points = figures.base_pairs(pairs, base).rename(columns=names)[columns]
+    means = categories[categories["measure"] == "error_inconsistency"]
+    means = means.rename(columns={"mean": "error_inconsistency"})
+    return pd.concat(
+        [
+            points.sort_values("error_inconsistency").assign(drawn="pair"),
+            means.drop(columns="measure").assign(drawn="category mean"),
+        ]
+    )[["drawn", *columns, "n_models"]]
+
+
+if __name__ == "__main__":
+    parser = commandline.parser(__doc__)
+    parser.add_argument("--pairs", required=True, type=Path, help="of measure_pairs.py")
+    parser.add_argument("--categories", required=True, type=Path, help="of relate_base_pairs.py")
+    parser.add_argument("--base", required=True, help="id of the base model")
+    parser.add_argument("--run", required=True, help="name of the run")
+    parser.add_argument("--level", required=True, type=float, help="coverage of the intervals")
+    parser.add_argument("--output", required=True, nargs="+", type=Path, help="svg, pdf, png, csv")
+    commandline.run(main, parser.parse_args())
