@@ -40,6 +40,6 @@ bench: .venv/.stamp
 	echo "dissent needs Python 3.11 or newer with its venv module, and none of '$(PYTHON)' is:" \
 		"install one, or name it with 'make PYTHON=/path/to/python3'." >&2; exit 1
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r envs/bootstrap.txt
-	@.venv/bin/uv pip sync --python .venv/bin/python --require-hashes requirements.lock envs/bootstrap.txt
+	@.venv/bin/uv pip sync --compile-bytecode --python .venv/bin/python --require-hashes requirements.lock envs/bootstrap.txt
 	@.venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
 	@touch $@

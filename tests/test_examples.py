@@ -50,8 +50,8 @@ def test_splits_have_their_sizes_and_balanced_classes(labels, share, seed):
     splits_N = stratified_splits(labels_N, sizes, np.random.default_rng(seed))
     for split, size in sizes.items():
         assert (splits_N == split).sum() == size
-    # The first split gets every class in turn until a class runs out.
-    taken = np.bincount(labels_N[splits_N == "train"], minlength=4)
+    # The split dealt first gets every class in turn until a class runs out.
+    taken = np.bincount(labels_N[splits_N == "report"], minlength=4)
     there = np.bincount(labels_N, minlength=4)
     assert all(taken[c] in (there[c], taken.max(), taken.max() - 1) for c in range(4))
 
@@ -59,3 +59,13 @@ def test_splits_have_their_sizes_and_balanced_classes(labels, share, seed):
 def test_splits_larger_than_the_data_are_refused():
     with pytest.raises(InputError, match="ask for 5 examples, there are 3"):
         stratified_splits(np.zeros(3, int), {"train": 5}, np.random.default_rng(0))
+
+
+def test_the_order_in_which_splits_are_named_does_not_matter():
+    labels_N = np.arange(30) % 3
+    sizes = {"train": 9, "tune": 6, "report": 12}
+    dealt = [
+        stratified_splits(labels_N, dict(order), np.random.default_rng(0))
+        for order in (sizes.items(), reversed(sizes.items()))
+    ]
+    np.testing.assert_array_equal(*dealt)

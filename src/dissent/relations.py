@@ -45,9 +45,9 @@ def base_pair_measures(
     stacked_NK = np.concatenate(columns).T.astype(np.float64)
     sums_RK = _resampled_sums(stacked_NK, n_resamples, seed)
     ends = np.cumsum([len(column) for column in columns])[:-1]
-    base, other, inconsistent, ensemble, converted, only_base, only_other, angle1, angle2 = (
-        np.split(sums_RK, ends, axis=1)
-    )
+    sums = np.split(sums_RK, ends, axis=1)
+    base, other, inconsistent, ensemble, converted = sums[:5]
+    only_base, only_other, angle_base, angle_other = sums[5:]
     base, other = base / n_examples, other / n_examples
     inconsistency = inconsistent / n_examples
     chance = base * (1 - other) + other * (1 - base)
@@ -57,7 +57,7 @@ def base_pair_measures(
             "error_consistency": 1 - inconsistency / chance,
             "ensemble_gain": ensemble / n_examples - (base + other) / 2,
             "conversion_rate": converted / inconsistent,
-            "specialisation": angle1 / only_base - angle2 / only_other,
+            "specialisation": angle_base / only_base - angle_other / only_other,
         }
 
 

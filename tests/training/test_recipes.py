@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -201,7 +203,7 @@ def test_learning_rate_warms_up_then_falls_to_nothing():
     rates = [factor(step, 100, "cosine") for step in range(100)]
     assert rates[0] == pytest.approx(0.1)
     assert rates[9] == rates[10] == pytest.approx(1.0)
-    assert all(later < earlier for earlier, later in zip(rates[10:], rates[11:], strict=False))
+    assert all(later < earlier for earlier, later in pairwise(rates[10:]))
     assert rates[-1] < 0.001
     assert [factor(step, 100, "constant") for step in (0, 10, 99)] == [pytest.approx(0.1), 1.0, 1.0]
 
