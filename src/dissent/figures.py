@@ -109,25 +109,30 @@ def reference(axes: Axes, height: float, name: str, side: str = "right") -> None
 
 
 def label_points(axes: Axes, x: pd.Series, y: pd.Series, labels: pd.Series) -> None:
-    """Write a short label at a corner of each point, the one farthest from what is there."""
+    """Write short labels at a corner of their points, the one farthest from what is there.
+
+    An empty label is not written.
+    """
     places_P2 = np.stack([x, y], axis=1)
     shown_P = np.isfinite(places_P2).all(axis=1)
     taken_P2 = (places_P2 / np.ptp(places_P2[shown_P], axis=0).clip(1e-9))[shown_P]
+    corners_42 = np.array([(1, 1), (-1, 1), (1, -1), (-1, -1)])
     for i, label in enumerate(labels[shown_P]):
-        others_P2 = np.delete(taken_P2, i, axis=0)
-        corners_42 = np.array([(1, 1), (-1, 1), (1, -1), (-1, -1)])
-        labels_42 = taken_P2[i] + 0.06 * corners_42
-        room_4 = np.linalg.norm(labels_42[:, None] - others_P2, axis=2).min(axis=1, initial=9)
-        best = room_4.argmax()
-        taken_P2 = np.append(taken_P2, labels_42[[best]], axis=0)
-        place = {"textcoords": "offset points", "ha": "center", "va": "center"}
-        axes.annotate(label, places_P2[shown_P][i], 7 * corners_42[best], **place)
+        if label:
+            others_P2 = np.delete(taken_P2, i, axis=0)
+            labels_42 = taken_P2[i] + 0.06 * corners_42
+            room_4 = np.linalg.norm(labels_42[:, None] - others_P2, axis=2).min(axis=1, initial=9)
+            best = room_4.argmax()
+            taken_P2 = np.append(taken_P2, labels_42[[best]], axis=0)
+            place = {"textcoords": "offset points", "ha": "center", "va": "center"}
+            axes.annotate(label, places_P2[shown_P][i], 7 * corners_42[best], **place)
 
 
-def percent(axis: Axis) -> None:
-    """Label an axis of fractions in percent; the axis label says so."""
-    axis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], min_n_ticks=3))
-    axis.set_major_formatter(lambda value, _: f"{100 * value:.3g}".replace("-", "\N{MINUS SIGN}"))
+def percent(*axes: Axis) -> None:
+    """Label axes of fractions in percent; the axis label says so."""
+    for axis in axes:
+        axis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], min_n_ticks=4))
+        axis.set_major_formatter(lambda x, _: f"{100 * x:.3g}".replace("-", "\N{MINUS SIGN}"))
 
 
 def category_handles(categories: Iterable[str]) -> list[Line2D]:

@@ -26,6 +26,17 @@ for batch, members in BATCHES.items():
             ],
         output:
             [checkpoint_file(model) for model in trained],
+        log:
+            f"{LOGS}/train/{batch}.log",
+        benchmark:
+            f"{LOGS}/benchmarks/train/{batch}.tsv"
+        # The longest jobs of the run: the scheduler should not leave them for last.
+        priority: 1
+        conda:
+            "../../envs/torch.yaml"
+        threads: RUN.threads
+        resources:
+            mem_mb=2000,
         params:
             models=compact(
                 {
@@ -38,17 +49,6 @@ for batch, members in BATCHES.items():
             ),
         message:
             f"Training {len(trained)} models: {', '.join(trained)}"
-        log:
-            f"{LOGS}/train/{batch}.log",
-        benchmark:
-            f"{LOGS}/benchmarks/train/{batch}.tsv"
-        # The longest jobs of the run: the scheduler should not leave them for last.
-        priority: 1
-        threads: RUN.threads
-        resources:
-            mem_mb=2000,
-        conda:
-            "../../envs/torch.yaml"
         shell:
             "PYTHONPATH=src python {input.script} --models {params.models:q}"
             " --data {input.data:q} --teachers {input.teachers:q} --threads {threads}"
@@ -68,20 +68,20 @@ for model, row in MODELS.items():
             data=data_file(RUN.no_one_representation.data),
         output:
             checkpoint_file(model),
+        log:
+            f"{LOGS}/import_checkpoint/{model}.log",
+        benchmark:
+            f"{LOGS}/benchmarks/import_checkpoint/{model}.tsv"
+        conda:
+            "../../envs/torch.yaml"
+        threads: 1
+        resources:
+            mem_mb=2000,
         params:
             sha256=row.sha256,
             architecture=row.architecture,
         message:
             f"Taking over {model}"
-        log:
-            f"{LOGS}/import_checkpoint/{model}.log",
-        benchmark:
-            f"{LOGS}/benchmarks/import_checkpoint/{model}.tsv"
-        threads: 1
-        resources:
-            mem_mb=2000,
-        conda:
-            "../../envs/torch.yaml"
         shell:
             "PYTHONPATH=src python {input.script} --weights {input.weights:q}"
             " --sha256 {params.sha256:q} --architecture {params.architecture:q}"

@@ -9,17 +9,17 @@ rule evaluate_claims:
         statistics=STATISTICS,
     output:
         CLAIMS_FILE,
-    message:
-        "Claims"
     log:
         f"{LOGS}/evaluate_claims.log",
     benchmark:
         f"{LOGS}/benchmarks/evaluate_claims.tsv"
+    conda:
+        "../../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=1000,
-    conda:
-        "../../envs/analysis.yaml"
+    message:
+        "Claims"
     shell:
         "PYTHONPATH=src python {input.script} --claims {input.claims:q}"
         " --statistics {input.statistics:q} --output {output:q} --log {log:q}"

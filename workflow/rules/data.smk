@@ -7,8 +7,17 @@ rule make_dataset:
         **code("data/make_dataset.py"),
     output:
         f"{RESULTS}/data/{{name}}.safetensors",
+    log:
+        f"{LOGS}/make_dataset/{{name}}.log",
+    benchmark:
+        f"{LOGS}/benchmarks/make_dataset/{{name}}.tsv"
     wildcard_constraints:
         name="|".join(map(re.escape, RUN.data)),
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
     params:
         kind=lambda wildcards: RUN.data[wildcards.name].kind,
         seed=lambda wildcards: RUN.data[wildcards.name].seed,
@@ -16,15 +25,6 @@ rule make_dataset:
         splits=lambda wildcards: compact(RUN.data[wildcards.name].splits),
     message:
         "Data set {wildcards.name}"
-    log:
-        f"{LOGS}/make_dataset/{{name}}.log",
-    benchmark:
-        f"{LOGS}/benchmarks/make_dataset/{{name}}.tsv"
-    threads: 1
-    resources:
-        mem_mb=1000,
-    conda:
-        "../../envs/analysis.yaml"
     shell:
         "PYTHONPATH=src python {input.script} --name {wildcards.name:q} --kind {params.kind:q}"
         " --seed {params.seed} --size {params.size} --splits {params.splits:q}"

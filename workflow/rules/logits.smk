@@ -14,19 +14,19 @@ for batch, members in BATCHES.items():
             data=[data_file(name) for name in EVALUATED],
         output:
             [logits_file(member.model, data) for data in EVALUATED for member in members],
-        params:
-            folder=f"{RESULTS}/logits",
-        message:
-            f"Logits of {len(members)} models: {', '.join(member.model for member in members)}"
         log:
             f"{LOGS}/cache_logits/{batch}.log",
         benchmark:
             f"{LOGS}/benchmarks/cache_logits/{batch}.tsv"
+        conda:
+            "../../envs/torch.yaml"
         threads: RUN.threads
         resources:
             mem_mb=2000,
-        conda:
-            "../../envs/torch.yaml"
+        params:
+            folder=f"{RESULTS}/logits",
+        message:
+            f"Logits of {len(members)} models: {', '.join(member.model for member in members)}"
         shell:
             "PYTHONPATH=src python {input.script} --checkpoints {input.checkpoints:q}"
             " --data {input.data:q} --threads {threads} --output {params.folder:q}"

@@ -12,6 +12,15 @@ rule measure_models:
         logits=COMPARED_LOGITS,
     output:
         MODEL_TABLE,
+    log:
+        f"{LOGS}/measure_models.log",
+    benchmark:
+        f"{LOGS}/benchmarks/measure_models.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
     params:
         categories=compact(CATEGORY_OF),
         tune=RUN.metrics.calibration_split,
@@ -22,15 +31,6 @@ rule measure_models:
         level=RUN.metrics.confidence_level,
     message:
         f"Accuracy and calibration of {len(MODELS)} models"
-    log:
-        f"{LOGS}/measure_models.log",
-    benchmark:
-        f"{LOGS}/benchmarks/measure_models.tsv"
-    threads: 1
-    resources:
-        mem_mb=2000,
-    conda:
-        "../../envs/analysis.yaml"
     shell:
         "PYTHONPATH=src python {input.script} --data {input.data:q} --logits {input.logits:q}"
         " --categories {params.categories:q} --tune-split {params.tune}"
@@ -46,21 +46,21 @@ rule measure_pairs:
         models=MODEL_TABLE,
     output:
         PAIR_TABLE,
+    log:
+        f"{LOGS}/measure_pairs.log",
+    benchmark:
+        f"{LOGS}/benchmarks/measure_pairs.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
     params:
         report=RUN.metrics.report_split,
         resamples=RUN.metrics.bootstrap_resamples,
         level=RUN.metrics.confidence_level,
     message:
         "Error overlap and ensembles of all pairs"
-    log:
-        f"{LOGS}/measure_pairs.log",
-    benchmark:
-        f"{LOGS}/benchmarks/measure_pairs.tsv"
-    threads: 1
-    resources:
-        mem_mb=2000,
-    conda:
-        "../../envs/analysis.yaml"
     shell:
         "PYTHONPATH=src python {input.script} --data {input.data:q} --logits {input.logits:q}"
         " --models {input.models:q} --report-split {params.report}"

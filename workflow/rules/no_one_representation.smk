@@ -30,6 +30,15 @@ rule relate_base_pairs:
         pairs=f"{PAPER_METRICS}/base_pairs.csv",
         categories=f"{PAPER_METRICS}/base_pairs_categories.csv",
         statistics=f"{PAPER_METRICS}/base_pairs_statistics.csv",
+    log:
+        f"{LOGS}/relate_base_pairs.log",
+    benchmark:
+        f"{LOGS}/benchmarks/relate_base_pairs.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
     params:
         base=PAPER.base_model,
         order=compact(CATEGORIES),
@@ -39,15 +48,6 @@ rule relate_base_pairs:
         level=RUN.metrics.confidence_level,
     message:
         "Trends over pairs with {params.base}"
-    log:
-        f"{LOGS}/relate_base_pairs.log",
-    benchmark:
-        f"{LOGS}/benchmarks/relate_base_pairs.tsv"
-    threads: 1
-    resources:
-        mem_mb=2000,
-    conda:
-        "../../envs/analysis.yaml"
     shell:
         "PYTHONPATH=src python {input.script} --data {input.data:q} --logits {input.logits:q}"
         " --models {input.models:q} --base {params.base:q} --order {params.order:q}"
@@ -66,20 +66,20 @@ rule measure_specialisation:
     output:
         angles=f"{PAPER_METRICS}/angles.csv",
         classes=f"{PAPER_METRICS}/classes.csv",
+    log:
+        f"{LOGS}/measure_specialisation.log",
+    benchmark:
+        f"{LOGS}/benchmarks/measure_specialisation.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
     params:
         base=PAPER.base_model,
         report=RUN.metrics.report_split,
     message:
         "Confidence angles of {params.base} and the compared models"
-    log:
-        f"{LOGS}/measure_specialisation.log",
-    benchmark:
-        f"{LOGS}/benchmarks/measure_specialisation.tsv"
-    threads: 1
-    resources:
-        mem_mb=2000,
-    conda:
-        "../../envs/analysis.yaml"
     shell:
         "PYTHONPATH=src python {input.script} --data {input.data:q} --logits {input.logits:q}"
         " --models {input.models:q} --base {params.base:q} --report-split {params.report}"
@@ -95,6 +95,15 @@ rule add_greedily:
     output:
         trajectories=f"{PAPER_METRICS}/greedy.csv",
         statistics=f"{PAPER_METRICS}/greedy_statistics.csv",
+    log:
+        f"{LOGS}/add_greedily.log",
+    benchmark:
+        f"{LOGS}/benchmarks/add_greedily.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
     params:
         start=PAPER.greedy.start,
         highest=PAPER.accuracy_window[1],
@@ -105,15 +114,6 @@ rule add_greedily:
         level=RUN.metrics.confidence_level,
     message:
         "Greedy addition of weak models to {params.start}"
-    log:
-        f"{LOGS}/add_greedily.log",
-    benchmark:
-        f"{LOGS}/benchmarks/add_greedily.tsv"
-    threads: 1
-    resources:
-        mem_mb=2000,
-    conda:
-        "../../envs/analysis.yaml"
     shell:
         "PYTHONPATH=src python {input.script} --data {input.data:q} --logits {input.logits:q}"
         " --models {input.models:q} --start {params.start:q} --highest {params.highest}"
@@ -133,6 +133,15 @@ rule mix_features:
         mixing=f"{PAPER_METRICS}/feature_mixing.csv",
         selection=f"{PAPER_METRICS}/feature_selection.csv",
         statistics=f"{PAPER_METRICS}/features_statistics.csv",
+    log:
+        f"{LOGS}/mix_features.log",
+    benchmark:
+        f"{LOGS}/benchmarks/mix_features.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
     params:
         categories=compact({model: CATEGORY_OF[model] for model in PAPER.feature_mixing.models}),
         order=compact(CATEGORIES),
@@ -145,15 +154,6 @@ rule mix_features:
         level=RUN.metrics.confidence_level,
     message:
         "Linear probes on mixed features"
-    log:
-        f"{LOGS}/mix_features.log",
-    benchmark:
-        f"{LOGS}/benchmarks/mix_features.tsv"
-    threads: 1
-    resources:
-        mem_mb=2000,
-    conda:
-        "../../envs/analysis.yaml"
     shell:
         "PYTHONPATH=src python {input.script} --data {input.data:q} --base {input.base:q}"
         " --others {input.others:q} --categories {params.categories:q} --order {params.order:q}"
@@ -175,21 +175,21 @@ rule probe_downstream:
         singles=f"{PAPER_METRICS}/downstream_singles.csv",
         pairs=f"{PAPER_METRICS}/downstream_pairs.csv",
         statistics=f"{PAPER_METRICS}/downstream_statistics.csv",
+    log:
+        f"{LOGS}/probe_downstream.log",
+    benchmark:
+        f"{LOGS}/benchmarks/probe_downstream.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
     params:
         report=RUN.metrics.report_split,
         resamples=RUN.metrics.bootstrap_resamples,
         level=RUN.metrics.confidence_level,
     message:
         "Linear probes on the downstream task"
-    log:
-        f"{LOGS}/probe_downstream.log",
-    benchmark:
-        f"{LOGS}/benchmarks/probe_downstream.tsv"
-    threads: 1
-    resources:
-        mem_mb=2000,
-    conda:
-        "../../envs/analysis.yaml"
     shell:
         "PYTHONPATH=src python {input.script} --data {input.data:q} --features {input.features:q}"
         " --accuracies {input.models:q} --pairs {input.pairs:q} --train-split train"

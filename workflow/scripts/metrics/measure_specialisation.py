@@ -45,6 +45,8 @@ def main(arguments: argparse.Namespace) -> None:
                 {
                     "example": np.array(examples.ids)[report],
                     "class": np.array(examples.classes)[labels_N],
+                    "confidence1": confidence_MN[base],
+                    "confidence2": confidence_MN[other],
                     "angle": angle_N,
                     "group": correctness_group(correct_MN[base], correct_MN[other]),
                 }

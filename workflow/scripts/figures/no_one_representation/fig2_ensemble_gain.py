@@ -35,8 +35,7 @@ def draw(
     for axes, (panel, (title, label)) in zip(all_axes, PANELS.items(), strict=True):
         draw_panel(axes, table[table["panel"] == panel])
         axes.set(title=title, xlabel="error inconsistency (%)", ylabel=label)
-        figures.percent(axes.xaxis)
-        figures.percent(axes.yaxis)
+        figures.percent(axes.xaxis, axes.yaxis)
     star = {"marker": "*", "markersize": 11, "color": "white", "markeredgecolor": "black"}
     handles = [
         *figures.category_handles(table["category"]),

@@ -15,8 +15,7 @@ DASHES = ["-", (0, (4, 1.2)), (0, (1, 0.8)), (0, (5, 1, 1, 1)), (0, (8, 2))]
 ADDED = ["start", "start_accuracy", "added", "model", "category", "own_accuracy"]
 COLUMNS = ["panel", *ADDED, "accuracy", "accuracy_low", "accuracy_high", "chosen", "n"]
 RING = {"marker": "o", "markersize": 11, "markerfacecolor": "none", "color": "black"}
-# Left edges of the table's columns, in its width; before the first is each start's line.
-LEFT = [0.07, 0.29, 0.38, 0.41, 0.73, 0.83]
+LINE = 0.055  # width of the sample of each start's line, of the table's
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -87,12 +86,15 @@ def draw_table(axes: Axes, table: pd.DataFrame, level: float) -> None:
     both = f"both [{level:.0%}] (%)"
     header = ["start", "alone (%)", "", "best first model to add", "alone (%)", both]
     rows = [header, *map(cells, table.itertuples())]
+    characters = [max(map(len, column)) + 3 for column in zip(*rows, strict=True)]
+    ends = np.cumsum([0, *characters]) / sum(characters)
+    lefts = LINE + 0.01 + (0.99 - LINE) * ends[:-1]
     for y, row in enumerate(rows, start=-1):
-        for x, text in zip(LEFT, row, strict=True):
+        for x, text in zip(lefts, row, strict=True):
             axes.text(x, y, text, va="center_baseline", weight="bold" if y < 0 else "normal")
     for y, category in enumerate(table["category"]):
-        axes.plot([0, 0.055], [y, y], color="black", linestyle=DASHES[y % len(DASHES)])
-        figures.points(axes, [LEFT[2]], [y], category)
+        axes.plot([0, LINE], [y, y], color="black", linestyle=DASHES[y % len(DASHES)])
+        figures.points(axes, [lefts[2]], [y], category)
 
 
 def cells(row) -> list[str]:

@@ -1,6 +1,7 @@
 """Figure 6: probes on features mixed from two models, and on their most diverse dimensions."""
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -23,55 +24,65 @@ def draw(
 ) -> tuple[Figure, pd.DataFrame]:
     """The figure and what it draws."""
     table = drawn(mixing, selection)
-    categories = table.drop_duplicates("model").set_index("model")["category"]
-    models = figures.by_category(table["model"], categories)
     shares, kept = sorted(mixing["share"].unique()), sorted(selection["dimensions"].unique())
     base_accuracy = mixing.loc[mixing["share"] == 0, "accuracy"].iloc[0]
-    size = figures.WIDTH, 3.7
+    size = figures.WIDTH, 3.8
     figure, (left, right) = pyplot.subplots(1, 2, figsize=size, layout="constrained")
-    for i, model in enumerate(models):
-        side = i - (len(models) - 1) / 2
-        rows = table[table["model"] == model]
-        mixes = rows[rows["panel"] == "mixing"]
-        draw_line(left, mixes["share"] + 2 * side, mixes)
+    present = [category for category in figures.STYLES if category in set(table["category"])]
+    handles = []
+    for i, category in enumerate(present):
+        side = i - (len(present) - 1) / 2
+        rows = table[table["category"] == category]
+        draw_lines(left, rows[rows["panel"] == "mixing"], "share", lambda x, s=side: x + 1.5 * s)
         best = rows[rows["panel"] == "selection"]
-        draw_line(right, best["dimensions"] * 1.03**side, best)
+        draw_lines(right, best, "dimensions", lambda x, s=side: x * 1.015**s)
+        look = figures.marker(category) | figures.line(category)
+        handles.append(figures.handle(f"{category} ({rows['model'].nunique()})", **look))
     left.set(title="Features mixed at random", ylabel="accuracy of the probe (%)")
     left.set_xlabel(f"from {base} / from the other model (%)")
     left.set_xticks(shares, [f"{100 - share}/{share}" for share in shares])
-    right.set(title="Most diverse dimensions kept", xscale="log", xlabel="dimensions kept, of both")
+    right.set(
+        title="Most diverse dimensions kept", xscale="log", xlabel="dimensions kept, of both models"
+    )
     right.set_xticks(kept, kept)
     right.xaxis.set_minor_locator(NullLocator())
     figures.reference(right, base_accuracy, f"all of {base}", "left")
-    for axes in (left, right):
-        figures.percent(axes.yaxis)
-    looks = {model: figures.marker(c) | figures.line(c) for model, c in categories.items()}
-    handles = [figures.handle(f"{m} ({categories[m]})", **looks[m]) for m in models]
-    figure.legend(handles=handles, loc="outside upper center", ncols=3)
+    figures.percent(left.yaxis, right.yaxis)
+    figure.legend(handles=handles, loc="outside upper center", ncols=5, columnspacing=1.2)
     figures.footnote(
         figure,
         run,
-        f"{mixing['n'].iloc[0]:,} examples, {len(models)} pairs with {base}; left: mean of "
-        f"{mixing['repeat'].nunique()} random choices of dimensions",
-        f"Whiskers: {level:.0%} bootstrap over examples",
+        f"{mixing['n'].iloc[0]:,} examples, {mixing['model'].nunique()} pairs with {base}; left: "
+        f"mean of {mixing['repeat'].nunique()} random choices of dimensions",
+        f"Thick: mean of the (n) models of a category; thin: each; whiskers: {level:.0%} bootstrap "
+        "over examples",
     )
     return figure, table
 
 
 def drawn(mixing: pd.DataFrame, selection: pd.DataFrame) -> pd.DataFrame:
-    """Every point of both panels; repeats are averaged, and so are the ends of their intervals."""
+    """Points of each model, mean of its repeats, and of each category, mean of its models.
+
+    The ends of intervals are averaged too.
+    """
     numbers = ["accuracy", "low", "high", "n"]
-    mixes = mixing.groupby(["model", "category", "share"], sort=False)[numbers].mean()
-    mixes = mixes.reset_index().assign(panel="mixing", repeats=mixing["repeat"].nunique())
-    columns = ["panel", "model", "category", "share", "dimensions", *numbers, "repeats"]
-    return pd.concat([mixes, selection.assign(panel="selection")])[columns]
+    mixes = mixing.groupby(["model", "category", "share"], sort=False)[numbers].mean().reset_index()
+    models = pd.concat([mixes.assign(panel="mixing"), selection.assign(panel="selection")])
+    place = ["panel", "category", "share", "dimensions"]
+    means = models.groupby(place, sort=False, dropna=False)[numbers].mean().reset_index()
+    parts = [models.assign(drawn="model"), means.assign(drawn="category mean")]
+    return pd.concat(parts)[["drawn", "model", *place, *numbers]]
 
 
-def draw_line(axes: Axes, x: pd.Series, rows: pd.DataFrame) -> None:
+def draw_lines(axes: Axes, rows: pd.DataFrame, x: str, moved: Callable) -> None:
+    """The lines of one category; `moved` sets its mean beside those of other categories."""
     category = rows["category"].iloc[0]
     line = figures.line(category)
-    figures.whiskers(axes, x, rows["low"], rows["high"], color=line["color"])
-    figures.points(axes, x, rows["accuracy"], category, **line)
+    for _, of_model in rows[rows["drawn"] == "model"].groupby("model"):
+        axes.plot(of_model[x], of_model["accuracy"], color=line["color"], alpha=0.5, linewidth=0.6)
+    mean = rows[rows["drawn"] == "category mean"]
+    figures.whiskers(axes, moved(mean[x]), mean["low"], mean["high"], color=line["color"])
+    figures.points(axes, moved(mean[x]), mean["accuracy"], category, **line)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ from dissent import commandline, figures
 
 NAMES = ["letter", "model1", "category"]
 ACROSS = ["accuracy", "accuracy_low", "accuracy_high", "error_inconsistency"]
-COLUMNS = ["panel", *NAMES, "model2", *ACROSS, "better_member", "map", "low", "high", "n"]
+PRECISION = ["map", "map_low", "map_high", "gain", "gain_low", "gain_high"]
+LABELLED = 3  # pairs, and the most inconsistent one
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -29,12 +30,16 @@ def draw(
     """The figure and what it draws."""
     table = drawn(singles, pairs, models)
     by_panel = dict(iter(table.groupby("panel")))
-    figure = pyplot.figure(figsize=(figures.WIDTH, 3.6), layout="constrained")
-    left, centre, right = figure.subplots(1, 3)
-    draw_singles(left, by_panel["singles"])
-    draw_matrix(centre, by_panel["pairs"], by_panel["singles"]["letter"])
-    draw_pairs(right, by_panel["pairs"])
-    figures.reference(right, singles["map"].max(), "best single model")
+    figure = pyplot.figure(figsize=(figures.WIDTH, 6.4), layout="constrained")
+    (single, matrix), (joined, gained) = figure.subplots(2, 2)
+    draw_singles(single, by_panel["singles"])
+    draw_matrix(matrix, by_panel["pairs"])
+    draw_pairs(joined, by_panel["pairs"], "map")
+    joined.set(title="Joined features of pairs", ylabel="mean average precision (%)")
+    figures.reference(joined, singles["map"].max(), "best single model")
+    draw_pairs(gained, by_panel["pairs"], "gain")
+    gained.set(title="Gain over the better member", ylabel="points of precision")
+    figures.reference(gained, 0, "no gain")
     handles = [
         figures.handle(f"{letter}  {model} ({category})", **figures.marker(category))
         for letter, model, category in by_panel["singles"][NAMES].to_numpy()
@@ -45,8 +50,8 @@ def draw(
         run,
         f"{singles['n'].iloc[0]:,} examples of the new task, {len(singles)} models, {len(pairs)} "
         f"pairs; accuracy and error inconsistency: {models['n'].iloc[0]:,} others",
-        f"Whiskers: {level:.0%} bootstrap over examples; right: of the gain over the better member "
-        "(its own precision is the dash)",
+        f"Whiskers: {level:.0%} bootstrap over examples; pairs named: the {LABELLED} highest and "
+        "the most inconsistent one",
     )
     return figure, table
 
@@ -54,58 +59,51 @@ def draw(
 def drawn(singles: pd.DataFrame, pairs: pd.DataFrame, models: pd.DataFrame) -> pd.DataFrame:
     """Rows of single models and of pairs; each model goes by a letter."""
     letter = pd.Series([chr(ord("A") + i) for i in range(len(singles))], singles["model"])
-    alone = singles.rename(columns={"model": "model1"}).assign(letter=letter.to_numpy())
+    intervals = {"low": "map_low", "high": "map_high"}
+    alone = singles.rename(columns={"model": "model1"} | intervals).assign(letter=letter.to_numpy())
     alone = alone.join(models[["category", "accuracy_low", "accuracy_high"]], on="model1")
-    better = pairs["map"] - pairs["gain"]
-    joined = pairs.assign(
-        letter=pairs["model1"].map(letter) + pairs["model2"].map(letter),
-        better_member=better,
-        low=better + pairs["low"],
-        high=better + pairs["high"],
-    )
-    return pd.concat([alone.assign(panel="singles"), joined.assign(panel="pairs")])[COLUMNS]
+    joined = pairs.rename(columns={"low": "gain_low", "high": "gain_high"})
+    joined["letter"] = pairs["model1"].map(letter) + pairs["model2"].map(letter)
+    parts = [alone.assign(panel="singles"), joined.assign(panel="pairs")]
+    return pd.concat(parts)[["panel", *NAMES, "model2", *ACROSS, *PRECISION, "n"]]
 
 
 def draw_singles(axes: Axes, rows: pd.DataFrame) -> None:
-    figures.whiskers(axes, rows["accuracy"], rows["low"], rows["high"])
+    figures.whiskers(axes, rows["accuracy"], rows["map_low"], rows["map_high"])
     ends = rows["accuracy_low"], rows["accuracy_high"]
     axes.hlines(rows["map"], *ends, color=figures.GREY, linewidth=0.7, zorder=1.5)
     for category, members in rows.groupby("category"):
         figures.points(axes, members["accuracy"], members["map"], category)
     figures.label_points(axes, rows["accuracy"], rows["map"], rows["letter"])
     axes.set(title="Single models", xlabel="accuracy (%)", ylabel="mean average precision (%)")
-    figures.percent(axes.xaxis)
-    figures.percent(axes.yaxis)
+    figures.percent(axes.xaxis, axes.yaxis)
 
 
-def draw_matrix(axes: Axes, rows: pd.DataFrame, letters: pd.Series) -> None:
+def draw_matrix(axes: Axes, rows: pd.DataFrame) -> None:
     """Error inconsistency of every pair, darker where it is larger."""
-    matrix = np.full((len(letters), len(letters)), np.nan)
-    place = {letter: i for i, letter in enumerate(letters)}
-    for row in rows.itertuples():
-        first, second = sorted(place[letter] for letter in row.letter)
-        matrix[second, first] = row.error_inconsistency
-    matrix = matrix[1:, :-1]
-    axes.imshow(matrix, cmap="Greys", vmin=0, vmax=1.7 * np.nanmax(matrix), aspect="auto")
+    first, second = rows["letter"].str[0], rows["letter"].str[1]
+    cells = rows.assign(first=first, second=second)
+    matrix = cells.pivot(index="second", columns="first", values="error_inconsistency")
+    axes.imshow(matrix, cmap="Greys", vmin=0, vmax=0.7, aspect="auto")
     for (i, j), value in np.ndenumerate(matrix):
-        if not np.isnan(value):
-            axes.text(j, i, f"{100 * value:.0f}", ha="center", va="center")
-    axes.set_xticks(range(len(letters) - 1), letters[:-1])
-    axes.set_yticks(range(len(letters) - 1), letters[1:])
+        axes.text(j, i, "" if np.isnan(value) else f"{100 * value:.0f}", ha="center", va="center")
+    axes.set_xticks(range(len(matrix.columns)), matrix.columns)
+    axes.set_yticks(range(len(matrix.index)), matrix.index)
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
     axes.set_title("Error inconsistency (%)")
 
 
-def draw_pairs(axes: Axes, rows: pd.DataFrame) -> None:
-    x = rows["error_inconsistency"]
-    axes.plot(x, rows["better_member"], linestyle="none", marker="_", color=figures.GREY)
-    figures.whiskers(axes, x, rows["low"], rows["high"])
-    axes.plot(x, rows["map"], linestyle="none", marker="o", color="black", markersize=4)
-    figures.label_points(axes, x, rows["map"], rows["letter"])
-    axes.set(title="Joined features of pairs", xlabel="error inconsistency (%)", xmargin=0.1)
-    figures.percent(axes.xaxis)
-    figures.percent(axes.yaxis)
+def draw_pairs(axes: Axes, rows: pd.DataFrame, measure: str) -> None:
+    x, y = rows["error_inconsistency"], rows[measure]
+    if f"{measure}_low" in rows.dropna(axis="columns", how="all"):
+        figures.whiskers(axes, x, rows[f"{measure}_low"], rows[f"{measure}_high"])
+    axes.plot(x, y, linestyle="none", marker="o", color="black", markersize=3.5)
+    named = rows["letter"].where(y.rank(ascending=False).le(LABELLED) | (x == x.max()), "")
+    figures.label_points(axes, x, y, named)
+    axes.set(xlabel="error inconsistency (%)", xmargin=0.1)
+    figures.percent(axes.xaxis, axes.yaxis)
 
 
 if __name__ == "__main__":
