@@ -64,8 +64,6 @@ STYLES = {
     "datasets": Style("#D55E00", "P", (0, (1, 0.7))),
 }
 GREY = "0.5"
-
-
 # Of pairs, by which model is right.
 CORRECTNESS = {
     "only 1 correct": {"marker": "^", "color": "black", "markersize": 3.5},
@@ -101,10 +99,10 @@ def whiskers(axes: Axes, x, low, high, **changes) -> None:
     axes.vlines(x, low, high, **({"color": GREY, "linewidth": 0.7, "zorder": 1.5} | changes))
 
 
-def reference(axes: Axes, height: float, name: str, side: str = "right") -> None:
-    """Draw a dotted horizontal line, its name above its left or right end."""
+def reference(axes: Axes, height: float, name: str) -> None:
+    """Draw a dotted horizontal line, its name above its right end."""
     axes.axhline(height, color=GREY, linestyle=":", zorder=1.2)
-    place = {"xy": (side == "right", height), "xycoords": axes.get_yaxis_transform(), "ha": side}
+    place = {"xy": (1, height), "xycoords": axes.get_yaxis_transform(), "ha": "right"}
     axes.annotate(name, xytext=(0, 2), textcoords="offset points", color=GREY, **place)
 
 

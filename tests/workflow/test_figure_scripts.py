@@ -116,8 +116,9 @@ def greedy_table(rng):
 
 
 def probe_tables(rng):
+    models = {model: MODELS[model] for model in COMPARED} | {"third": "reinit"}
     mixing, selection = (
-        pd.DataFrame([(model, MODELS[model], *cell) for model in COMPARED for cell in cells])
+        pd.DataFrame([(*model, *cell) for model in models.items() for cell in cells])
         for cells in ([(s, r) for s in (0, 50, 100) for r in (0, 1)], [(4,), (8,)])
     )
     mixing.columns = ["model", "category", "share", "repeat"]
@@ -336,32 +337,43 @@ def test_fig5_draws_every_size_and_the_first_model_of_each_start(tables, drawn):
     assert numbers(first["start_accuracy"]) == numbers(alone)
 
 
-def test_fig6_draws_the_mean_of_repeats_and_every_number_of_dimensions(tables, drawn):
+def test_fig6_draws_means_of_repeats_and_of_models(tables, drawn):
     figure, table = drawn["fig6_features"]
-    mixes, best = (table[table["panel"] == panel] for panel in ("mixing", "selection"))
-    for row in mixes.itertuples():
+    models, means = (table[table["drawn"] == kind] for kind in ("model", "category mean"))
+    assert sorted(models["model"].unique()) == sorted([*COMPARED, "third"])
+    for row in models[models["panel"] == "mixing"].itertuples():
         source = tables["mixing"].query("model == @row.model and share == @row.share")
         assert row.accuracy == pytest.approx(sum(source["accuracy"]) / 2)
         assert row.high == pytest.approx(sum(source["high"]) / 2)
-    assert heights(figure.axes[0]) == numbers(mixes["accuracy"])
-    assert heights(figure.axes[1]) == numbers(best["accuracy"])
-    assert numbers(best["accuracy"]) == numbers(tables["selection"]["accuracy"])
+    selected = models[models["panel"] == "selection"]["accuracy"]
+    assert numbers(selected) == numbers(tables["selection"]["accuracy"])
+    cell = {"panel", "category", "share", "dimensions"}
+    for row in means.itertuples():
+        among = models[
+            (models[[*cell]].fillna(-1) == pd.Series(row._asdict())[[*cell]].fillna(-1)).all(axis=1)
+        ]
+        assert len(among) == (2 if row.category == "reinit" else 1)
+        assert row.low == pytest.approx(sum(among["low"]) / len(among))
+    for axes, panel in zip(figure.axes, ("mixing", "selection"), strict=True):
+        assert heights(axes) == numbers(means[means["panel"] == panel]["accuracy"])
+        thin = [line.get_ydata() for line in axes.lines if line.get_alpha()]
+        rows = models[models["panel"] == panel]
+        assert numbers(*map(pd.Series, thin)) == numbers(rows["accuracy"])
 
 
-def test_fig7_draws_models_their_matrix_and_pairs_with_their_better_member(tables, drawn):
+def test_fig7_draws_models_their_matrix_and_pairs(tables, drawn):
     figure, table = drawn["fig7_downstream"]
-    left, centre, right = figure.axes
+    single, matrix, joined, gained = figure.axes
     singles, pairs = (table[table["panel"] == panel] for panel in ("singles", "pairs"))
-    assert marks(left) == points(tables["singles"][["accuracy", "map"]])
-    assert points(singles[["accuracy", "map"]]) == marks(left)
+    assert marks(single) == points(tables["singles"][["accuracy", "map"]])
+    assert points(singles[["accuracy", "map"]]) == marks(single)
     source = tables["downstream_pairs"]
     in_cells = [[0, np.nan], [1, 2]]
     expected = [[source["error_inconsistency"].get(i, np.nan) for i in row] for row in in_cells]
-    np.testing.assert_allclose(np.ma.filled(centre.images[0].get_array(), np.nan), expected)
-    precision = tables["singles"].set_index("model")["map"]
-    better = [max(precision[pair]) for pair in map(list, combinations(COMPARED, 2))]
-    x = source["error_inconsistency"]
-    assert marks(right) == points(np.stack([[*x, *x], [*source["map"], *better]], axis=1))
-    np.testing.assert_allclose(pairs["low"], better + source["low"])
-    np.testing.assert_allclose(pairs["better_member"], better)
+    np.testing.assert_allclose(np.ma.filled(matrix.images[0].get_array(), np.nan), expected)
+    for axes, measure in ((joined, "map"), (gained, "gain")):
+        columns = ["error_inconsistency", measure]
+        assert marks(axes) == points(pairs[columns]) == points(source[columns])
+    assert joined.lines[-1].get_ydata()[0] == tables["singles"]["map"].max()
+    np.testing.assert_allclose(pairs[["gain_low", "gain_high"]], source[["low", "high"]])
     assert pairs["letter"].tolist() == ["AB", "AC", "BC"]

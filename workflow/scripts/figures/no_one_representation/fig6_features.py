@@ -1,14 +1,12 @@
 """Figure 6: probes on features mixed from two models, and on their most diverse dimensions."""
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
 
 from dissent import commandline, figures
 
@@ -33,22 +31,21 @@ def draw(
     for i, category in enumerate(present):
         side = i - (len(present) - 1) / 2
         rows = table[table["category"] == category]
-        draw_lines(left, rows[rows["panel"] == "mixing"], "share", lambda x, s=side: x + 1.5 * s)
+        draw_lines(left, rows[rows["panel"] == "mixing"], "share", 1.5 * side)
         best = rows[rows["panel"] == "selection"]
-        draw_lines(right, best, "dimensions", lambda x, s=side: x * 1.015**s)
+        draw_lines(right, best, "dimensions", max(kept) / 130 * side)
         look = figures.marker(category) | figures.line(category)
         handles.append(figures.handle(f"{category} ({rows['model'].nunique()})", **look))
     left.set(title="Features mixed at random", ylabel="accuracy of the probe (%)")
     left.set_xlabel(f"from {base} / from the other model (%)")
     left.set_xticks(shares, [f"{100 - share}/{share}" for share in shares])
-    right.set(
-        title="Most diverse dimensions kept", xscale="log", xlabel="dimensions kept, of both models"
-    )
+    right.set(title="Most diverse dimensions kept", xlabel="dimensions kept, of both models")
     right.set_xticks(kept, kept)
-    right.xaxis.set_minor_locator(NullLocator())
-    figures.reference(right, base_accuracy, f"all of {base}", "left")
+    alone = {"color": "black", "linestyle": ":"}
+    right.axhline(base_accuracy, **alone)
+    handles.append(figures.handle(f"all of {base}", **alone))
     figures.percent(left.yaxis, right.yaxis)
-    figure.legend(handles=handles, loc="outside upper center", ncols=5, columnspacing=1.2)
+    figure.legend(handles=handles, loc="outside upper center", ncols=6, columnspacing=1)
     figures.footnote(
         figure,
         run,
@@ -74,15 +71,15 @@ def drawn(mixing: pd.DataFrame, selection: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts)[["drawn", "model", *place, *numbers]]
 
 
-def draw_lines(axes: Axes, rows: pd.DataFrame, x: str, moved: Callable) -> None:
-    """The lines of one category; `moved` sets its mean beside those of other categories."""
-    category = rows["category"].iloc[0]
+def draw_lines(axes: Axes, rows: pd.DataFrame, x: str, offset: float) -> None:
+    """The lines of one category; its mean stands beside those of other categories."""
+    category, rows = rows["category"].iloc[0], rows.sort_values(x)
     line = figures.line(category)
     for _, of_model in rows[rows["drawn"] == "model"].groupby("model"):
         axes.plot(of_model[x], of_model["accuracy"], color=line["color"], alpha=0.5, linewidth=0.6)
     mean = rows[rows["drawn"] == "category mean"]
-    figures.whiskers(axes, moved(mean[x]), mean["low"], mean["high"], color=line["color"])
-    figures.points(axes, moved(mean[x]), mean["accuracy"], category, **line)
+    figures.whiskers(axes, mean[x] + offset, mean["low"], mean["high"], color=line["color"])
+    figures.points(axes, mean[x] + offset, mean["accuracy"], category, **line)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def draw(
     figures.reference(joined, singles["map"].max(), "best single model")
     draw_pairs(gained, by_panel["pairs"], "gain")
     gained.set(title="Gain over the better member", ylabel="points of precision")
-    figures.reference(gained, 0, "no gain")
+    gained.axhline(0, color=figures.GREY, linestyle=":")
     handles = [
         figures.handle(f"{letter}  {model} ({category})", **figures.marker(category))
         for letter, model, category in by_panel["singles"][NAMES].to_numpy()
@@ -102,7 +102,7 @@ def draw_pairs(axes: Axes, rows: pd.DataFrame, measure: str) -> None:
     axes.plot(x, y, linestyle="none", marker="o", color="black", markersize=3.5)
     named = rows["letter"].where(y.rank(ascending=False).le(LABELLED) | (x == x.max()), "")
     figures.label_points(axes, x, y, named)
-    axes.set(xlabel="error inconsistency (%)", xmargin=0.1)
+    axes.set(xlabel="error inconsistency (%)", xmargin=0.1, ymargin=0.1)
     figures.percent(axes.xaxis, axes.yaxis)
 
 
