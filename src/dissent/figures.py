@@ -99,13 +99,6 @@ def whiskers(axes: Axes, x, low, high, **changes) -> None:
     axes.vlines(x, low, high, **({"color": GREY, "linewidth": 0.7, "zorder": 1.5} | changes))
 
 
-def reference(axes: Axes, height: float, name: str) -> None:
-    """Draw a dotted horizontal line, its name above its right end."""
-    axes.axhline(height, color=GREY, linestyle=":", zorder=1.2)
-    place = {"xy": (1, height), "xycoords": axes.get_yaxis_transform(), "ha": "right"}
-    axes.annotate(name, xytext=(0, 2), textcoords="offset points", color=GREY, **place)
-
-
 def label_points(axes: Axes, x: pd.Series, y: pd.Series, labels: pd.Series) -> None:
     """Write short labels at a corner of their points, the one farthest from what is there.
 

@@ -347,11 +347,10 @@ def test_fig6_draws_means_of_repeats_and_of_models(tables, drawn):
         assert row.high == pytest.approx(sum(source["high"]) / 2)
     selected = models[models["panel"] == "selection"]["accuracy"]
     assert numbers(selected) == numbers(tables["selection"]["accuracy"])
-    cell = {"panel", "category", "share", "dimensions"}
     for row in means.itertuples():
-        among = models[
-            (models[[*cell]].fillna(-1) == pd.Series(row._asdict())[[*cell]].fillna(-1)).all(axis=1)
-        ]
+        place = "share" if row.panel == "mixing" else "dimensions"
+        of_category = models[(models["panel"] == row.panel) & (models["category"] == row.category)]
+        among = of_category[of_category[place] == getattr(row, place)]
         assert len(among) == (2 if row.category == "reinit" else 1)
         assert row.low == pytest.approx(sum(among["low"]) / len(among))
     for axes, panel in zip(figure.axes, ("mixing", "selection"), strict=True):

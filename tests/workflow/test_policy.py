@@ -24,7 +24,6 @@ def rules():
             config_settings=ConfigSettings(configfiles=[Path("config/test.yaml")]),
             snakefile=Path("Snakefile"),
         )._workflow
-        workflow.include(Path("Snakefile").resolve(), overwrite_default_target=True)
         return {rule.name: rule for rule in workflow.rules if rule.output}
 
 

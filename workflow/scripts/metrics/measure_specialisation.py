@@ -52,9 +52,9 @@ def main(arguments: argparse.Namespace) -> None:
                 }
             )[drawn_N].assign(**pair)
         )
-        classes.append(
-            class_specialisation(labels_N, correct_MN[base], correct_MN[other]).assign(**pair)
-        )
+        by_class = class_specialisation(labels_N, correct_MN[base], correct_MN[other])
+        by_class["class"] = np.array(examples.classes)[by_class["class"]]
+        classes.append(by_class.assign(**pair))
     for tables, output in ((angles, arguments.output_angles), (classes, arguments.output_classes)):
         with atomic(output) as path:
             pd.concat(tables).to_csv(path, index=False)

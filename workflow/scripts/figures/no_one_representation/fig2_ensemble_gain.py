@@ -67,7 +67,10 @@ def draw_panel(axes: Axes, table: pd.DataFrame) -> None:
         figures.points(axes, x[mean], value[mean], category, marker="*", markersize=12, zorder=3)
     for name, height in zip(kind, value, strict=True):
         if name in ("no gain", "base alone", "half"):
-            figures.reference(axes, height, name)
+            axes.axhline(height, color=figures.GREY, linestyle=":", zorder=1.2)
+            right_end = {"xycoords": axes.get_yaxis_transform(), "ha": "right"}
+            above = {"xytext": (0, 2), "textcoords": "offset points", "color": figures.GREY}
+            axes.annotate(name, (1, height), **right_end, **above)
 
 
 def drawn(pairs: pd.DataFrame, base: str, rule: str) -> pd.DataFrame:

@@ -43,7 +43,7 @@ def draw(
     right.set_xticks(kept, kept)
     alone = {"color": "black", "linestyle": ":"}
     right.axhline(base_accuracy, **alone)
-    handles.append(figures.handle(f"all of {base}", **alone))
+    handles.append(figures.handle("base alone", **alone))
     figures.percent(left.yaxis, right.yaxis)
     figure.legend(handles=handles, loc="outside upper center", ncols=6, columnspacing=1)
     figures.footnote(
