@@ -29,9 +29,13 @@ class Preprocessing(TypedDict):
 
 
 class Card(TypedDict):
-    """What a checkpoint file says of itself; `zero_shot` has ZeroShotHead's sizes or is empty."""
+    """What a checkpoint file says of itself.
+
+    `options` go to timm beside the architecture; `zero_shot` has ZeroShotHead's sizes or is empty.
+    """
 
     architecture: str
+    options: dict[str, int]
     classes: list[str]
     preprocessing: Preprocessing
     zero_shot: dict[str, float]
@@ -57,13 +61,14 @@ class ZeroShotHead(nn.Module):
 
 def build(card: Card, drop_rate: float = 0.0) -> nn.Module:
     """A timm model as the card describes it, initialised from torch's random state."""
-    preprocessing = card["preprocessing"]
-    options = {"in_chans": len(preprocessing["mean"]), "num_classes": len(card["classes"])}
-    if card["architecture"].startswith("test_vit"):
-        # Their patches of 16 pixels are too coarse for small images.
-        options |= {"img_size": preprocessing["size"], "patch_size": 8}
     try:
-        model = timm.create_model(card["architecture"], drop_rate=drop_rate, **options)
+        model = timm.create_model(
+            card["architecture"],
+            in_chans=len(card["preprocessing"]["mean"]),
+            num_classes=len(card["classes"]),
+            drop_rate=drop_rate,
+            **card["options"],
+        )
     except RuntimeError as error:
         raise InputError(f"timm cannot build {card['architecture']!r}: {error}") from None
     if card["zero_shot"]:

@@ -19,7 +19,7 @@ from dissent.classifiers import (
 )
 from dissent.commandline import InputError
 from dissent.training.optimise import factor, shuffled_batches
-from dissent.training.recipes import fit_linear_head, labelled_examples, train
+from dissent.training.recipes import fit_linear_head, labelled_examples, small_patches, train
 
 RECIPE = {
     "framework": "supervised",
@@ -156,6 +156,7 @@ def test_linear_head_is_scikit_learns_logistic_regression(data):
 def test_features_and_head_make_timms_forward(architecture, data):
     card = {
         "architecture": architecture,
+        "options": small_patches(32) if architecture == "test_vit" else {},
         "classes": list(datasets.DIGITS),
         "preprocessing": {"size": 32, "mean": [0.5], "std": [0.5]},
         "zero_shot": {},

@@ -38,6 +38,7 @@ def train(
     zero_shot = recipe["framework"] == "captions"
     card = Card(
         architecture=recipe["architecture"],
+        options=small_patches(size) if recipe["architecture"].startswith("test_vit") else {},
         classes=list(classes),
         preprocessing=Preprocessing(size=size, mean=[0.5], std=[0.5]),
         zero_shot={"embedding": frameworks.EMBEDDING, "scale": frameworks.ZERO_SHOT_SCALE}
@@ -57,6 +58,11 @@ def train(
             model.reset_classifier(len(classes))
         fit_linear_head(model, *labelled, card["preprocessing"])
     return model.eval(), card
+
+
+def small_patches(size: int) -> dict[str, int]:
+    """Options of timm's small vision transformers, whose patches of 16 pixels are too coarse."""
+    return {"img_size": size, "patch_size": 8}
 
 
 def labelled_examples(

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 import timm
-from timm.data import resolve_model_data_config
+from timm.data import resolve_data_config
 
 from dissent import commandline
 from dissent.classifiers import Card, Preprocessing, build, load_weights, save_checkpoint
@@ -28,9 +28,12 @@ def main(arguments: argparse.Namespace) -> None:
         raise InputError(
             f"timm has no architecture {arguments.architecture!r}: mend the model table"
         )
-    default = resolve_model_data_config(arguments.architecture)
+    default = resolve_data_config(
+        pretrained_cfg=timm.get_pretrained_cfg(arguments.architecture).to_dict()
+    )
     card = Card(
         architecture=arguments.architecture,
+        options={},
         classes=list(read_examples(arguments.data).classes),
         preprocessing=Preprocessing(
             size=default["input_size"][-1], mean=list(default["mean"]), std=list(default["std"])

@@ -1,0 +1,63 @@
+import argparse
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+from safetensors.torch import save_file
+
+from dissent import datasets
+from dissent.classifiers import load_checkpoint, predict
+from dissent.commandline import InputError
+from dissent.examples import write_examples
+from dissent.files import sha256
+
+PATH = Path("workflow/scripts/checkpoints/import_checkpoint.py")
+SPEC = importlib.util.spec_from_file_location(PATH.stem, PATH)
+script = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(script)
+
+
+@pytest.fixture
+def arguments(tmp_path):
+    model = timm.create_model("test_resnet", num_classes=10)
+    save_file(model.state_dict(), tmp_path / "weights.safetensors")
+    write_examples(tmp_path / "data.safetensors", datasets.glyphs(0, 32, {"report": 20}))
+    return argparse.Namespace(
+        weights=tmp_path / "weights.safetensors",
+        sha256=sha256(tmp_path / "weights.safetensors"),
+        architecture="test_resnet",
+        data=tmp_path / "data.safetensors",
+        output=tmp_path / "out" / "mine.safetensors",
+    )
+
+
+def test_a_timm_checkpoint_is_taken_over_with_timms_preprocessing(arguments):
+    script.main(arguments)
+    model, card = load_checkpoint(arguments.output)
+    default = timm.get_pretrained_cfg("test_resnet")
+    assert card["preprocessing"]["size"] == default.input_size[-1]
+    assert card["preprocessing"]["mean"] == list(default.mean)
+    assert card["classes"] == list(datasets.DIGITS)
+    images_NHW = datasets.glyphs(0, 32, {"report": 20}).images_NHW
+    (batch,) = predict(model, images_NHW, card["preprocessing"])
+    assert batch[1].shape == (20, 10)
+    assert np.isfinite(batch[1].numpy()).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"weights": Path("nowhere.safetensors")}, "there is no file nowhere.safetensors"),
+        ({"sha256": "0" * 64}, "the model table expects 0000"),
+        ({"architecture": "resnet999"}, "no architecture 'resnet999'"),
+        ({"architecture": "test_convnext"}, "do not fit the architecture"),
+    ],
+)
+def test_what_is_not_as_the_table_says_is_refused_in_one_line(arguments, change, sentence):
+    vars(arguments).update(change)
+    with pytest.raises(InputError, match=sentence) as refused:
+        script.main(arguments)
+    assert "\n" not in str(refused.value)
+    assert not arguments.output.exists()
