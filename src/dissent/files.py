@@ -5,6 +5,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @contextmanager
@@ -21,6 +25,12 @@ def atomic(path: str | os.PathLike) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_table(table: "pd.DataFrame", path: str | os.PathLike) -> None:
+    """Write a table as CSV, without its index."""
+    with atomic(path) as temporary:
+        table.to_csv(temporary, index=False)
 
 
 def sha256(path: str | os.PathLike) -> str:

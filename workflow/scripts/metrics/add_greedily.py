@@ -10,7 +10,7 @@ from dissent import commandline
 from dissent.bootstrap import bootstrap_interval
 from dissent.commandline import InputError
 from dissent.examples import read_examples
-from dissent.files import atomic
+from dissent.files import write_table
 from dissent.greedy import greedy_addition, prefix_correct
 from dissent.logits import open_predictions
 
@@ -70,8 +70,7 @@ def main(arguments: argparse.Namespace) -> None:
         (pd.concat(trajectories), arguments.output),
         (statistics, arguments.output_statistics),
     ):
-        with atomic(output) as path:
-            table.to_csv(path, index=False)
+        write_table(table, output)
 
 
 def interval(statistic, values, arguments: argparse.Namespace) -> np.ndarray:

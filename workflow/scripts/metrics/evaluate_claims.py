@@ -7,15 +7,14 @@ import pandas as pd
 
 from dissent import commandline
 from dissent.claims import evaluate
-from dissent.files import atomic
+from dissent.files import write_table
 
 
 def main(arguments: argparse.Namespace) -> None:
     claims = pd.read_csv(arguments.claims)
     statistics = pd.concat([pd.read_csv(path) for path in arguments.statistics])
     table = evaluate(claims, statistics)
-    with atomic(arguments.output) as path:
-        table.to_csv(path, index=False)
+    write_table(table, arguments.output)
 
 
 if __name__ == "__main__":

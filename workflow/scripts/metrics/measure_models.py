@@ -16,7 +16,7 @@ from dissent.calibration import (
     negative_log_likelihood,
 )
 from dissent.examples import Examples, read_examples
-from dissent.files import atomic
+from dissent.files import write_table
 from dissent.logits import Logits, open_predictions
 from dissent.progress import progress
 
@@ -41,8 +41,7 @@ def main(arguments: argparse.Namespace) -> None:
     table.insert(table.columns.get_loc("accuracy") + 2, "accuracy_high", high)
     lowest, highest = arguments.window
     table["in_window"] = table[f"accuracy_{arguments.tune_split}"].between(lowest, highest)
-    with atomic(arguments.output) as path:
-        table.to_csv(path, index=False)
+    write_table(table, arguments.output)
 
 
 def measure(logits: Logits, examples: Examples, arguments: argparse.Namespace) -> dict[str, float]:

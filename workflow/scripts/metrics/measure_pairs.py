@@ -9,7 +9,7 @@ import pandas as pd
 from dissent import commandline, ensembles, pairwise
 from dissent.bootstrap import multinomial_interval
 from dissent.examples import read_examples
-from dissent.files import atomic
+from dissent.files import write_table
 from dissent.logits import open_predictions
 
 # The measures whose intervals are written; the others follow from the counts.
@@ -44,8 +44,7 @@ def main(arguments: argparse.Namespace) -> None:
     for member in ("1", "2"):
         table[f"category{member}"] = table[f"model{member}"].map(models["category"])
         table[f"in_window{member}"] = table[f"model{member}"].map(models["in_window"])
-    with atomic(arguments.output) as path:
-        table.to_csv(path, index=False)
+    write_table(table, arguments.output)
 
 
 def with_interval(name, measure, counts, arguments) -> dict[str, np.ndarray]:

@@ -9,7 +9,7 @@ import pandas as pd
 from dissent import commandline
 from dissent.ensembles import scaled_logits, softmax
 from dissent.examples import read_examples
-from dissent.files import atomic
+from dissent.files import write_table
 from dissent.logits import open_predictions
 from dissent.specialisation import (
     any_inconsistent,
@@ -56,8 +56,7 @@ def main(arguments: argparse.Namespace) -> None:
         by_class["class"] = np.array(examples.classes)[by_class["class"]]
         classes.append(by_class.assign(**pair))
     for tables, output in ((angles, arguments.output_angles), (classes, arguments.output_classes)):
-        with atomic(output) as path:
-            pd.concat(tables).to_csv(path, index=False)
+        write_table(pd.concat(tables), output)
 
 
 if __name__ == "__main__":

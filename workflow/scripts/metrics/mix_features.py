@@ -17,7 +17,7 @@ from dissent import commandline
 from dissent.bootstrap import percentile_interval
 from dissent.commandline import InputError
 from dissent.examples import Examples, read_examples
-from dissent.files import atomic
+from dissent.files import write_table
 from dissent.probes import (
     mixed_dimensions,
     probe_scores,
@@ -53,12 +53,14 @@ def main(arguments: argparse.Namespace) -> None:
     rng = np.random.default_rng(arguments.seed)
     counts_NR = resampled_counts(n, arguments.resamples, rng).astype(np.float32)
     mixing_LR, selection_LR = np.split(correct_LN @ counts_NR, [len(mixing)])
-    write(table(mixing, mixing_LR, n, arguments), arguments.output_mixing)
-    write(table(selection, selection_LR, n, arguments), arguments.output_selection)
+    write_table(table(mixing, mixing_LR, n, arguments), arguments.output_mixing)
+    write_table(table(selection, selection_LR, n, arguments), arguments.output_selection)
     mixing_MSTR = mixing_LR.reshape(len(features), len(arguments.shares), arguments.repeats, -1)
     selection_MKR = selection_LR.reshape(len(features), len(arguments.kept), -1)
     rank_M = np.array([arguments.order.index(arguments.categories[model]) for model in features])
-    write(statistics(rank_M, mixing_MSTR, selection_MKR, n, arguments), arguments.output_statistics)
+    write_table(
+        statistics(rank_M, mixing_MSTR, selection_MKR, n, arguments), arguments.output_statistics
+    )
 
 
 def mixing_rows(features: dict[str, np.ndarray], n_base: int, arguments) -> list[dict]:
@@ -171,11 +173,6 @@ def draw_models(values_MR: np.ndarray, arguments) -> np.ndarray:
     one_stratum_M = np.zeros(len(values_MR))
     index_RM = resample_models(one_stratum_M, arguments.resamples, arguments.seed)
     return np.take_along_axis(values_MR.T, index_RM, axis=1)
-
-
-def write(made: pd.DataFrame, output: Path) -> None:
-    with atomic(output) as path:
-        made.to_csv(path, index=False)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from dissent import commandline
 from dissent.bootstrap import percentile_interval
 from dissent.commandline import InputError
 from dissent.examples import read_examples
-from dissent.files import atomic
+from dissent.files import write_table
 from dissent.probes import (
     fit_probe,
     mean_average_precision,
@@ -66,9 +66,11 @@ def main(arguments: argparse.Namespace) -> None:
         error_inconsistency=inconsistency_P, map=pair_PR[:, 0], gain=gain_PR[:, 0]
     )
     table["low"], table["high"] = percentile_interval(gain_PR[:, 1:].T, arguments.level)
-    write(singles.assign(n=len(report)), arguments.output_singles)
-    write(table.assign(n=len(report)), arguments.output_pairs)
-    write(statistics(pair_P2, inconsistency_P, gain_PR, arguments), arguments.output_statistics)
+    write_table(singles.assign(n=len(report)), arguments.output_singles)
+    write_table(table.assign(n=len(report)), arguments.output_pairs)
+    write_table(
+        statistics(pair_P2, inconsistency_P, gain_PR, arguments), arguments.output_statistics
+    )
 
 
 def model_accuracies(path: Path, models: list[str]) -> np.ndarray:
@@ -149,11 +151,6 @@ def statistics(
         ],
         columns=["statistic", "value", "low", "high", "n"],
     )
-
-
-def write(made: pd.DataFrame, output: Path) -> None:
-    with atomic(output) as path:
-        made.to_csv(path, index=False)
 
 
 if __name__ == "__main__":

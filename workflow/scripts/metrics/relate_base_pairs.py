@@ -12,7 +12,7 @@ from dissent.bootstrap import percentile_interval
 from dissent.commandline import InputError
 from dissent.ensembles import RULES, pair_prediction, scaled_logits, softmax
 from dissent.examples import read_examples
-from dissent.files import atomic
+from dissent.files import write_table
 from dissent.logits import open_predictions
 from dissent.progress import progress
 from dissent.specialisation import confidence_angle
@@ -63,9 +63,9 @@ def main(arguments: argparse.Namespace) -> None:
     category_P = models.loc[others, "category"].map(rank).to_numpy()
     index_RP = relations.resample_models(category_P, arguments.resamples, arguments.seed)
     drawn = {name: np.take_along_axis(v, index_RP, axis=1) for name, v in measures.items()}
-    write(category_means(drawn, category_P, arguments), arguments.output_categories)
-    write(trends(drawn, category_P, arguments.level), arguments.output_statistics)
-    write(pair_rows(others, models, measures, arguments), arguments.output_pairs)
+    write_table(category_means(drawn, category_P, arguments), arguments.output_categories)
+    write_table(trends(drawn, category_P, arguments.level), arguments.output_statistics)
+    write_table(pair_rows(others, models, measures, arguments), arguments.output_pairs)
 
 
 def category_means(drawn, category_P, arguments) -> pd.DataFrame:
@@ -98,11 +98,6 @@ def pair_rows(others, models, measures, arguments) -> pd.DataFrame:
         low, high = percentile_interval(values_RP[1:], arguments.level)
         columns |= {name: values_RP[0], f"{name}_low": low, f"{name}_high": high}
     return pd.DataFrame(columns)
-
-
-def write(table: pd.DataFrame, output: Path) -> None:
-    with atomic(output) as path:
-        table.to_csv(path, index=False)
 
 
 if __name__ == "__main__":
