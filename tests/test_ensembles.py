@@ -116,6 +116,16 @@ def test_counts_agree_with_scipy_in_double_precision():
             assert ensembles.ensemble_accuracy(counts)[p] == pytest.approx(accuracy)
 
 
+def test_pair_prediction_makes_the_ensembles_of_the_counts(rule):
+    logits, labels_N, temperatures_M = zoo(3)
+    pairs_P2 = all_pairs(len(logits))
+    expected = loop_counts(logits, labels_N, temperatures_M, rule, pairs_P2)
+    for (i, j), counts in zip(pairs_P2, expected, strict=True):
+        members = (ensembles.scaled_logits(logits[m], temperatures_M[m]) for m in (i, j))
+        right_N = ensembles.pair_prediction(*members, rule) == labels_N
+        assert right_N.sum() == counts[..., 1].sum()
+
+
 def test_members_counts_are_those_of_the_pairs(rule):
     logits, labels_N, temperatures_M = zoo(3)
     counts = ensembles.ensemble_counts(logits, labels_N, temperatures_M, rule)
