@@ -52,7 +52,7 @@ def draw(
         f"{mixing['n'].iloc[0]:,} examples, {mixing['model'].nunique()} pairs with {base}; left: "
         f"mean of {mixing['repeat'].nunique()} random choices of dimensions",
         f"Thick: mean of the (n) models of a category; thin: each; whiskers: mean ends of their "
-        f"{level:.0%} intervals",
+        f"{level:.0%} bootstrap intervals",
     )
     return figure, table
 
