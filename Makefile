@@ -34,10 +34,10 @@ bench: .venv/.stamp
 .venv/.stamp: pyproject.toml requirements.lock envs/bootstrap.txt
 	@.venv/bin/python -m pip --version >/dev/null 2>&1 && exit; \
 	for python in $(PYTHON); do \
-		$$python -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+		$$python -c 'import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
 			&& exec $$python -m venv --clear .venv; \
 	done; \
-	echo "dissent needs Python 3.11 or newer with its venv module, and none of '$(PYTHON)' is:" \
+	echo "dissent needs Python 3.11, 3.12 or 3.13 with its venv module, and none of '$(PYTHON)' is:" \
 		"install one, or name it with 'make PYTHON=/path/to/python3'." >&2; exit 1
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r envs/bootstrap.txt
 	@.venv/bin/uv pip sync --compile-bytecode --python .venv/bin/python --require-hashes requirements.lock envs/bootstrap.txt

@@ -11,6 +11,7 @@ import yaml
 
 from dissent import config
 from dissent.commandline import InputError
+from dissent.config_shapes import OFFERS
 
 ROOT = Path(__file__).parents[1]
 
@@ -24,6 +25,7 @@ data:
     seed: 0
     size: 32
     splits: {train: 300, tune: 400, report: 1097}
+  glyphs: {kind: glyphs, seed: 0, size: 32, splits: {train: 600, report: 100}}
   letters: {kind: letters, seed: 0, size: 32, splits: {train: 800, report: 800}}
 recipes:
   base:
@@ -44,7 +46,7 @@ recipes:
   distilled:
     extends: base
     framework: distillation
-    unlabelled: [letters]
+    unlabelled: [glyphs]
     teacher: a-s0
     temperature: 2
 metrics:
@@ -62,7 +64,7 @@ no_one_representation:
   greedy: {start: [c], max_added: 6}
   feature_mixing:
     models: [a-s1, b]
-    shares: [0, 25, 100]
+    shares: [0, 50, 100]
     repeats: 3
     kept:
     - 8
@@ -104,9 +106,9 @@ def write(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def load(run: str | bytes = RUN, table: str | bytes = TABLE):
-        for name, content in (("run.yaml", run), ("models.csv", table)):
+        for name, content in (("demo.yaml", run), ("models.csv", table)):
             Path(name).write_bytes(content.encode() if isinstance(content, str) else content)
-        made = config.load_run("run.yaml")
+        made = config.load_run("demo.yaml")
         return made, config.load_models(made.models, made)
 
     return load
@@ -171,8 +173,8 @@ def test_batches(write):
         ("  steps: 150", "  steps: many", "base.steps: should be a valid integer, not 'many'"),
         ("threads: 1", "threads: yes", "threads: should be a valid integer, not True"),
         ("run: demo", "run: 1", "run: should be a valid string, not 1"),
-        ("[letters]", "letters", "distilled.unlabelled: should be a valid list, not 'letters'"),
-        ("[letters]", "&a [*a]", "distilled.unlabelled.0: should be a valid string"),
+        ("[glyphs]", "glyphs", "distilled.unlabelled: should be a valid list, not 'glyphs'"),
+        ("[glyphs]", "&a [*a]", "distilled.unlabelled.0: should be a valid string"),
         ("{handwritten: 2}", "2", "base.labels_per_class: should be a valid mapping, not 2"),
         ("{handwritten: 2}", "{handwritten: 0}", "should be greater than or equal to 1, not 0"),
         ("{start: [c], max_added: 6}", "6", "greedy: should be a valid mapping, not 6"),
@@ -181,7 +183,7 @@ def test_batches(write):
         ("[0.73, 0.79]", "[0.79, 0.73]", "with low below high, not [0.79, 0.73]"),
         ("[0.73, 0.79]", "[0.73]", "accuracy_window: should have at least 2 items, not 1"),
         ("[0.73, 0.79]", "[0.73, 79]", "accuracy_window.1: should be less than or equal to 1"),
-        ("[0, 25, 100]", "[0, 25, 101]", "shares.2: should be less than or equal to 100, not 101"),
+        ("[0, 50, 100]", "[0, 50, 101]", "shares.2: should be less than or equal to 100, not 101"),
         ("  - 25", "  - 0", "kept.1: should be greater than or equal to 1, not 0"),
         ("0.95", "95", "confidence_level: should be less than 1, not 95"),
         ("0.95", ".inf", "confidence_level: should be a finite number, not inf"),
@@ -191,17 +193,50 @@ def test_batches(write):
         ("extends: convnext,", "extends: , ", "None is no recipe, allowed: base, convnext"),
         ("cosine", "cosine\n    extends: base", "should not lead back to itself (base -> base)"),
         ("  base:", "  a: 3\n  b: {extends: a}\n  base:", "a: should be a valid mapping, not 3"),
-        ("{handwritten: 2}", "{hand: 2}", "'hand' is no data set, allowed: handwritten, letters"),
-        ("[letters]", "[letter]", "distilled.unlabelled.0: 'letter' is no data set (did you mean"),
+        ("{handwritten: 2}", "{hand: 2}", "'hand' is no data set, allowed: glyphs, handwritten, "),
+        ("[glyphs]", "[glyph]", "distilled.unlabelled.0: 'glyph' is no data set (did you mean"),
         ("{data: letters", "{data: letter", "is no data set (did you mean 'letters'?), allow"),
-        ("  data: handwritten", "  data: letters", "'letters' needs a split 'tune' to be used"),
+        ("  data: handwritten", "  data: glyphs", "'glyphs' needs a split 'tune' to be used"),
+        (
+            "  data: handwritten",
+            "  data: letters",
+            "no_one_representation.data: 'letters' is multi-label, allowed: glyphs, handwritten",
+        ),
+        (
+            "{data: letters",
+            "{data: handwritten",
+            "downstream.data: 'handwritten' has one label an example, allowed: letters",
+        ),
+        (
+            "{handwritten: 2}",
+            "{handwritten: 2, letters: 3}",
+            "base.labels_per_class.letters: 'letters' is multi-label, allowed: glyphs, handwritten",
+        ),
+        (
+            "[glyphs]",
+            "[glyphs, letters]",
+            "distilled.unlabelled.1: 'letters' should have the classes of 'handwritten', as one",
+        ),
+        ("[glyphs]", "[glyphs, glyphs]", "unlabelled: should hold each item once, not 'glyphs' tw"),
+        ("start: [c]", "start: [c, c]", "greedy.start: should hold each item once, not 'c' twice"),
+        ("start: [c]", "start: [c, a-s0]", "start.1: 'a-s0' is the base model; start from others"),
+        ("models: [a-s1, b]", "models: [b, b]", "mixing.models: should hold each item once, not"),
+        ("models: [a-s0, c]", "models: [c, c]", "downstream.models: should hold each item once,"),
+        ("models: [a-s0, c]", "models: [c]", "downstream.models: should have at least 2 items, n"),
+        ("[0, 50, 100]", "[0, 50, 50, 100]", "shares: should hold each item once, not 50 twice"),
+        ("[0, 50, 100]", "[0, 100]", "mixing compares these), not [0, 100]"),
+        (
+            "run: demo",
+            "run: other",
+            "run: should be 'demo', the name of its file, not 'other': no ",
+        ),
         ("_split: tune", "_split: report", "calibration_split: should differ from report_split"),
         ("framework: distillation", "framework: rotate", "should be 'supervised', 'simclr', "),
     ],
 )
 def test_mistake_in_run_file(write, right, wrong, says):
     (message,) = complaints(write, run=replaced(RUN, right, wrong))
-    assert message.startswith(f"run.yaml, line {changed_line(RUN, right, wrong)}, ")
+    assert message.startswith(f"demo.yaml, line {changed_line(RUN, right, wrong)}, ")
     assert says in message
 
 
@@ -215,7 +250,7 @@ def test_mistake_in_run_file(write, right, wrong, says):
 )
 def test_missing_key_is_told_where_its_section_begins(write, absent, section, says):
     (message,) = complaints(write, run=replaced(RUN, absent, ""))
-    assert message == f"run.yaml, line {line_of(RUN, section)}, {says}"
+    assert message == f"demo.yaml, line {line_of(RUN, section)}, {says}"
 
 
 def test_circle_of_recipes_names_both_and_not_their_heirs(write):
@@ -239,23 +274,117 @@ def test_inherited_mistake_is_told_once_where_it_was_written(write):
     [
         ("    temperature: 2\n", "", "framework: dist", "'distillation' needs 'temperature' as"),
         ("teacher: a-s0", "teacher: null", "framework: dist", "'distillation' needs 'teacher' as"),
-        ("    framework: distillation\n", "", "distilled:", "'supervised' has no 'teacher'"),
-        ("architecture: test_convnext", "pretraining_steps: 3", "convnext:", "no 'pretraining_"),
+        ("    unlabelled: [glyphs]\n", "", "framework: dist", "'distillation' needs 'unlabelled'"),
     ],
 )
 def test_leaves_and_framework_of_a_recipe_in_use(write, right, wrong, at, says):
     text = replaced(RUN, right, wrong)
     (message,) = complaints(write, run=text)
-    assert message.startswith(f"run.yaml, line {line_of(text, at)}, recipes.")
+    assert message.startswith(f"demo.yaml, line {line_of(text, at)}, recipes.")
     assert says in message
 
 
+@pytest.mark.parametrize(
+    ("recipe", "right", "wrong", "unused"),
+    [
+        ("convnext", "{extends", "{unlabelled: [glyphs], extends", ["unlabelled"]),
+        ("convnext", "{extends", "{pretraining_steps: 3, extends", ["pretraining_steps"]),
+        ("convnext", "{extends", "{pretraining_batch_size: 3, extends", ["pretraining_batch_size"]),
+        ("convnext", "{extends", "{mask_ratio: 0.5, extends", ["mask_ratio"]),
+        (
+            "distilled",
+            "teacher",
+            "labels_per_class: {glyphs: 1}\n    teacher",
+            ["labels_per_class"],
+        ),
+        (
+            "distilled",
+            "    framework: distillation\n",
+            "",
+            ["teacher", "temperature", "unlabelled"],
+        ),
+    ],
+)
+def test_leaves_that_a_framework_has_no_use_for(write, recipe, right, wrong, unused):
+    text = replaced(RUN, right, wrong)
+    framework = "supervised" if recipe == "convnext" or not wrong else "distillation"
+    at = f"demo.yaml, line {line_of(text, f'  {recipe}:')}, recipes.{recipe}"
+    assert complaints(write, run=text) == [
+        f"{at}: framework {framework!r} has no {leaf!r}" for leaf in unused
+    ]
+
+
+@pytest.mark.parametrize(
+    ("leaf", "says"),
+    [
+        ("unlabelled: [glyphs]", None),
+        ("temperature: 0.5", None),
+        ("teacher: a-s0", "framework 'supervised' has no 'teacher'"),
+        ("pretraining_steps: 3", "framework 'supervised' has no 'pretraining_steps'"),
+    ],
+)
+def test_only_leaves_without_effect_may_be_taken_over_in_vain(write, leaf, says):
+    text = RUN.replace("convnext: {", f"parent: {{extends: base, {leaf}}}\n  convnext: {{")
+    text = text.replace("convnext: {extends: base", "convnext: {extends: parent")
+    if says is None:
+        run, _ = write(run=text)
+        assert getattr(run.recipes["convnext"], leaf.split(":")[0])
+    else:
+        (message,) = complaints(write, run=text)
+        line = line_of(text, "convnext: {")
+        assert message == f"demo.yaml, line {line}, recipes.convnext: {says}"
+
+
+def test_captions_need_data_sets_that_have_some(write):
+    given = (
+        "framework: captions, unlabelled: [glyphs, handwritten], pretraining_steps: 9, steps: 0, "
+        "pretraining_batch_size: 8, pretraining_learning_rate: 0.1"
+    )
+    text = replaced(RUN, "architecture: test_convnext", given)
+    (message,) = complaints(write, run=text)
+    where = f"demo.yaml, line {line_of(text, 'captions')}, recipes.convnext.unlabelled.1"
+    assert message == f"{where}: 'handwritten' has no captions, allowed: glyphs"
+    text = text.replace("  glyphs: {kind: glyphs", "  glyphs: {kind: handwritten")
+    assert complaints(write, run=text) == [
+        f"{where[:-1]}{index}: {data!r} has no captions, allowed: none"
+        for index, data in enumerate(("glyphs", "handwritten"))
+    ]
+
+
+def test_data_sets_of_one_recipe_have_one_size(write):
+    text = replaced(RUN, "glyphs, seed: 0, size: 32", "glyphs, seed: 0, size: 48")
+    (message,) = complaints(write, run=text)
+    where = f"demo.yaml, line {line_of(text, '[glyphs]')}, recipes.distilled.unlabelled.0"
+    assert message == f"{where}: 'glyphs' should have the size of 'handwritten', as one recipe " + (
+        "uses both"
+    )
+
+
+def test_classes_of_a_model_without_labels_are_those_of_one_label_an_example(write):
+    text = replaced(RUN, "[glyphs]", "[letters]\n    labels_per_class: {}")
+    (message,) = complaints(write, run=text)
+    where = f"demo.yaml, line {line_of(text, '[letters]')}, recipes.distilled.unlabelled.0"
+    assert message == f"{where}: 'letters' is multi-label, allowed: glyphs, handwritten"
+
+
+def test_what_data_sets_are_said_to_offer_is_what_they_have():
+    from dissent import datasets
+
+    for kind, offer in OFFERS.items():
+        made = getattr(datasets, kind)(0, 16, {"train": 40})
+        assert offer.multi_label == (made.labels.ndim == 2)
+        assert offer.captions == bool(made.captions)
+        assert (
+            made.classes == {"digits": datasets.DIGITS, "letters": datasets.LETTERS}[offer.classes]
+        )
+
+
 def test_leaves_that_a_framework_needs_are_asked_for_once(write):
-    given = "framework: simclr, unlabelled: [letters], pretraining_batch_size: 8"
+    given = "framework: simclr, unlabelled: [glyphs], pretraining_batch_size: 8"
     text = replaced(RUN, "architecture: test_convnext", given)
     table = TABLE + "e,frameworks,train,convnext-high,0,,,,,,\n"
     messages = complaints(write, run=text, table=table)
-    where = f"run.yaml, line {line_of(text, 'simclr')}, recipes.convnext.framework"
+    where = f"demo.yaml, line {line_of(text, 'simclr')}, recipes.convnext.framework"
     assert messages == [
         f"{where}: 'simclr' needs {leaf!r} as well"
         for leaf in ("pretraining_steps", "pretraining_learning_rate", "temperature")
@@ -272,12 +401,12 @@ def test_recipe_that_is_only_extended_may_be_unfit_for_its_framework(write):
 
 def test_steps_with_labels_need_labels(write):
     given = (
-        "framework: captions, unlabelled: [letters], labels_per_class: {}, pretraining_steps: 9, "
+        "framework: captions, unlabelled: [glyphs], labels_per_class: {}, pretraining_steps: 9, "
         "pretraining_batch_size: 8, pretraining_learning_rate: 0.1"
     )
     text = replaced(RUN, "architecture: test_convnext", given)
     (message,) = complaints(write, run=text)
-    where = f"run.yaml, line {line_of(text, 'convnext: {')}, recipes.convnext"
+    where = f"demo.yaml, line {line_of(text, 'convnext: {')}, recipes.convnext"
     assert message == f"{where}: 'steps' should be 0 where no labels are used"
     run, _ = write(run=text.replace("convnext: {", "convnext: {steps: 0, "))
     assert run.recipes["convnext-high"].labels_per_class == {}
@@ -295,7 +424,7 @@ def test_all_mistakes_are_told_at_once(write):
 def test_duplicate_key(write):
     text = RUN.replace("    steps: 150", "    steps: 150\n    batch_size: 8")
     (message,) = complaints(write, run=text)
-    assert message.startswith(f"run.yaml, line {line_of(text, 'batch_size: 32')}: 'batch_size'")
+    assert message.startswith(f"demo.yaml, line {line_of(text, 'batch_size: 32')}: 'batch_size'")
 
 
 def test_merge_key_is_read_as_yaml_reads_it(write):
@@ -312,7 +441,7 @@ def test_merge_key_is_read_as_yaml_reads_it(write):
     ("content", "line", "says"),
     [
         (RUN.replace("    seed: 0", "\tseed: 0"), "line 7", "not valid YAML"),
-        (RUN.replace("[letters]", "[letters"), "line ", "not valid YAML"),
+        (RUN.replace("[glyphs]", "[glyphs"), "line ", "not valid YAML"),
         ("run: demo\nrun: *nowhere\n", "line 2", "not valid YAML"),
         ("run: 2020-13-45\n", "", "not valid YAML"),
         ("run: \0", "", "not valid YAML"),
@@ -323,7 +452,7 @@ def test_merge_key_is_read_as_yaml_reads_it(write):
 )
 def test_unreadable_run_file(write, content, line, says):
     (message,) = complaints(write, run=content)
-    assert message.startswith("run.yaml")
+    assert message.startswith("demo.yaml")
     assert line in message
     assert says in message
 
@@ -342,8 +471,13 @@ def test_override_on_the_command_line(write):
     write()
     loaded = yaml.safe_load(RUN)
     loaded["recipes"]["base"]["steps"] = 7
-    assert config.load_run(loaded, "run.yaml").recipes["convnext"].steps == 7
+    assert config.load_run(loaded, "demo.yaml").recipes["convnext"].steps == 7
     assert loaded["recipes"]["convnext"]["extends"] == "base"
+
+
+def test_name_of_a_run_may_be_given_on_the_command_line(write):
+    write()
+    assert config.load_run(yaml.safe_load(RUN) | {"run": "mine"}, "demo.yaml").run == "mine"
 
 
 def test_mistake_on_the_command_line_is_not_blamed_on_the_file(write):
@@ -352,14 +486,14 @@ def test_mistake_on_the_command_line_is_not_blamed_on_the_file(write):
     loaded["recipes"]["base"]["steps"] = -1
     del loaded["metrics"]["report_split"]
     with pytest.raises(InputError) as caught:
-        config.load_run(loaded, "run.yaml")
+        config.load_run(loaded, "demo.yaml")
     messages = str(caught.value).splitlines()
     told = {message.split(": ")[0] for message in messages}
     assert told == {
-        "--config (not in run.yaml), thread",
-        "--config (not in run.yaml), threads",
-        "--config (not in run.yaml), recipes.base.steps",
-        "--config (not in run.yaml), metrics.report_split",
+        "--config (not in demo.yaml), thread",
+        "--config (not in demo.yaml), threads",
+        "--config (not in demo.yaml), recipes.base.steps",
+        "--config (not in demo.yaml), metrics.report_split",
     }
 
 
@@ -397,6 +531,20 @@ def test_mistake_in_model_table(write, right, wrong, says):
     assert says in message
 
 
+def test_batches_do_not_teach_each_other_in_a_circle(write):
+    text = RUN.replace("metrics:\n", "  second: {extends: distilled, teacher: d}\nmetrics:\n", 1)
+    table = replaced(TABLE, "distilled,0,", "distilled,0,first") + (
+        "e,frameworks,train,second,0,second,,,,,\n"
+    )
+    write(run=text, table=table)
+    messages = complaints(write, run=text, table=table.replace("base,0,pair", "base,0,second"))
+    what = "should not lead back to itself through teachers"
+    assert messages == [
+        f"models.csv, line 6, column batch: {what} (first -> second -> first)",
+        f"models.csv, line 7, column batch: {what} (second -> first -> second)",
+    ]
+
+
 def test_own_id_as_batch_is_fine(write):
     _, models = write(table=TABLE.replace("convnext,0,", "convnext,0,b"))
     assert [model.model for model in config.batches(models)["b"]] == ["b"]
@@ -426,7 +574,7 @@ def test_all_mistakes_of_a_table_are_told_at_once(write):
 def test_run_file_names_a_model_that_the_table_lacks(write, right, wrong, at):
     text = RUN.replace(right, wrong)
     (message,) = complaints(write, run=text)
-    assert message.startswith(f"run.yaml, line {line_of(text, at)}, ")
+    assert message.startswith(f"demo.yaml, line {line_of(text, at)}, ")
     assert "'a-s9' is no model in models.csv (did you mean 'a-s" in message
 
 
@@ -434,6 +582,14 @@ def test_teacher_of_an_unused_recipe_may_be_absent(write):
     run, models = write(table=TABLE[: TABLE.index("d,frameworks")].replace("a-s0", "a-s0"))
     assert "distilled" in run.recipes
     assert "d" not in models
+
+
+def test_mixed_models_differ_by_more_than_a_seed(write):
+    text = replaced(RUN, "models: [a-s1, b]", "models: [a-s1]")
+    (message,) = complaints(write, run=text)
+    where = f"demo.yaml, line {line_of(text, 'models: [a-s1]')}, no_one_representation."
+    what = "should hold a model of another category than 'reinit'"
+    assert message == f"{where}feature_mixing.models: {what}"
 
 
 def test_compared_model_of_another_category(write):
@@ -532,7 +688,8 @@ def test_run_schema_agrees_with_the_loader():
     assert not list(checker.iter_errors(good))
     for right, wrong in (
         ("steps: 150", "stepz: 150"),
-        ("[0, 25, 100]", "[0, 25, 101]"),
+        ("[0, 50, 100]", "[0, 50, 101]"),
+        ("[0, 50, 100]", "[0, 50, 50, 100]"),
         ("extends: convnext,", "steps: 3,"),
         ("run: demo", "run: de mo"),
     ):

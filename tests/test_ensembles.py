@@ -12,33 +12,39 @@ from dissent.pairwise import all_pairs, pair_counts
 counts_222 = arrays(np.int64, (2, 2, 2), elements=st.integers(0, 40)).filter(lambda c: c.sum() > 0)
 
 
-def loop_counts(logits, labels_N, temperatures_M, rule, pairs_P2):
+def loop_counts(logits, predicted_MN, labels_N, temperatures_M, rule, pairs_P2):
     """Every sum of every pair in full, one example after the other; softmax of the module."""
     counts = np.zeros((len(pairs_P2), 2, 2, 2), dtype=int)
     for p, (i, j) in enumerate(pairs_P2):
         first_NC, second_NC = (
             ensembles.scaled_logits(logits[m], temperatures_M[m]) for m in (i, j)
         )
-        correct_2N = [array.argmax(axis=1) == labels_N for array in (first_NC, second_NC)]
         if rule != "mean_logit":
             first_NC, second_NC = ensembles.softmax(first_NC), ensembles.softmax(second_NC)
         for n, label in enumerate(labels_N):
-            first, second = correct_2N[0][n], correct_2N[1][n]
+            first, second = predicted_MN[i, n], predicted_MN[j, n]
             if rule == "most_confident":
-                right = first if first_NC[n].max() >= second_NC[n].max() else second
+                chosen = first if first_NC[n].max() >= second_NC[n].max() else second
+            elif first == second:
+                chosen = first
             else:
-                right = np.argmax(first_NC[n] + second_NC[n]) == label
-            counts[p, int(first), int(second), int(right)] += 1
+                chosen = np.argmax(first_NC[n] + second_NC[n])
+            counts[p, int(first == label), int(second == label), int(chosen == label)] += 1
     return counts
 
 
 def zoo(seed, n_models=5, n_examples=70, n_classes=40, spread=2.0):
+    """Arguments of ensemble_counts but the rule; float16 has other largest classes here and there.
+
+    Its steps are made as coarse as 1/4 for that.
+    """
     rng = np.random.default_rng(seed)
     labels_N = rng.integers(0, n_classes, n_examples)
     shared_NC = rng.normal(0, spread, (n_examples, n_classes)) + 4 * np.eye(n_classes)[labels_N]
     own_MNC = rng.normal(0, spread / 2, (n_models, n_examples, n_classes))
-    logits = list((shared_NC + own_MNC).astype(np.float16))
-    return logits, labels_N, rng.uniform(0.5, 2, n_models)
+    logits_MNC = shared_NC + own_MNC
+    stored = list((4 * logits_MNC).round().astype(np.float16) / 4)
+    return stored, logits_MNC.argmax(axis=2), labels_N, rng.uniform(0.5, 2, n_models)
 
 
 @pytest.fixture(params=ensembles.RULES)
@@ -55,11 +61,9 @@ def small_parts(monkeypatch):
 @pytest.mark.usefixtures("small_parts")
 @pytest.mark.parametrize("n_classes", [1, 2, 3, 10, 33, 101])
 def test_counts_equal_the_full_sums(rule, n_classes):
-    logits, labels_N, temperatures_M = zoo(n_classes, n_classes=n_classes)
-    pairs_P2 = all_pairs(5)
+    given = zoo(n_classes, n_classes=n_classes)
     np.testing.assert_array_equal(
-        ensembles.ensemble_counts(logits, labels_N, temperatures_M, rule),
-        loop_counts(logits, labels_N, temperatures_M, rule, pairs_P2),
+        ensembles.ensemble_counts(*given, rule), loop_counts(*given, rule, all_pairs(5))
     )
 
 
@@ -73,12 +77,16 @@ def test_counts_equal_the_full_sums_with_ties_everywhere(seed, n_classes, values
     rng = np.random.default_rng(seed)
     logits = list(rng.choice(np.array(values, np.float16), (3, 6, n_classes)))
     labels_N = rng.integers(0, n_classes, 6)
+    predicted_MN = np.where(
+        rng.random((3, 6)) < 0.5, np.argmax(logits, axis=2), rng.integers(0, n_classes, (3, 6))
+    )
     temperatures_M = rng.choice([0.5, 1, 1.7], 3)
     for rule in ensembles.RULES:
-        np.testing.assert_array_equal(
-            ensembles.ensemble_counts(logits, labels_N, temperatures_M, rule),
-            loop_counts(logits, labels_N, temperatures_M, rule, all_pairs(3)),
-        )
+        given = logits, predicted_MN, labels_N, temperatures_M, rule
+        counts = ensembles.ensemble_counts(*given)
+        np.testing.assert_array_equal(counts, loop_counts(*given, all_pairs(3)))
+        np.testing.assert_array_equal(counts.sum(axis=3), pair_counts(predicted_MN == labels_N))
+        np.testing.assert_allclose(ensembles.identity_residual(counts), 0, atol=1e-12)
 
 
 @pytest.mark.parametrize("n_classes", [5, 71])
@@ -91,18 +99,31 @@ def test_a_class_neither_member_predicts_can_win_wherever_it_stands(n_classes):
     first_NC[:, 0], second_NC[:, 0], second_NC[:, 1] = 1, -8, 1
     first_NC[row_N, third_N] = second_NC[row_N, third_N] = 0.9
     labels_N = np.zeros(len(third_N), int)
+    predicted_2N = np.array([labels_N, labels_N + 1])
     for rule in ("mean_probability", "mean_logit"):
-        counts = ensembles.ensemble_counts([first_NC, second_NC], labels_N, [1, 1], rule)
+        logits = [first_NC, second_NC]
+        counts = ensembles.ensemble_counts(logits, predicted_2N, labels_N, [1, 1], rule)
         assert counts[0, 1, 0].tolist() == [len(third_N), 0]
 
 
+@pytest.mark.parametrize(("predicted", "right"), [(0, 1), (1, 0)])
+def test_what_both_members_predict_stands_although_float16_puts_another_class_first(
+    rule, predicted, right
+):
+    """The true class is 0; as stored, classes 0 and 1 are equal or the other one is larger."""
+    for stored in ([0.5, 0.5], [0.25, 0.5] if predicted == 0 else [0.5, 0.25]):
+        logits = np.tile(np.float16(stored), (2, 1, 1))
+        predicted_21 = np.full((2, 1), predicted)
+        counts = ensembles.ensemble_counts(logits, predicted_21, np.array([0]), [1, 1], rule)
+        assert counts[0, right, right, right] == 1
+
+
 def test_counts_agree_with_scipy_in_double_precision():
-    logits, labels_N, temperatures_M = zoo(0, n_examples=400)
+    logits, predicted_MN, labels_N, temperatures_M = zoo(0, n_examples=400)
     scaled_MNC = np.stack(logits).astype(np.float64) / temperatures_M[:, None, None]
     probability_MNC = scipy.special.softmax(scaled_MNC, axis=2)
     confidence_MN = probability_MNC.max(axis=2)
-    predicted_MN = probability_MNC.argmax(axis=2)
-    for p, (i, j) in enumerate(all_pairs(5)):
+    for i, j in all_pairs(5):
         predicted = {
             "mean_probability": (probability_MNC[i] + probability_MNC[j]).argmax(axis=1),
             "mean_logit": (scaled_MNC[i] + scaled_MNC[j]).argmax(axis=1),
@@ -110,43 +131,49 @@ def test_counts_agree_with_scipy_in_double_precision():
                 confidence_MN[i] > confidence_MN[j], predicted_MN[i], predicted_MN[j]
             ),
         }
+        agree_N = predicted_MN[i] == predicted_MN[j]
         for rule, predicted_N in predicted.items():
-            counts = ensembles.ensemble_counts(logits, labels_N, temperatures_M, rule)
-            accuracy = (predicted_N == labels_N).mean()
-            assert ensembles.ensemble_accuracy(counts)[p] == pytest.approx(accuracy)
+            counts = ensembles.ensemble_counts(
+                logits, predicted_MN, labels_N, temperatures_M, rule, np.array([[i, j]])
+            )
+            right_N = np.where(agree_N, predicted_MN[i], predicted_N) == labels_N
+            assert ensembles.ensemble_accuracy(counts)[0] == pytest.approx(right_N.mean())
 
 
 def test_pair_prediction_makes_the_ensembles_of_the_counts(rule):
-    logits, labels_N, temperatures_M = zoo(3)
+    logits, predicted_MN, labels_N, temperatures_M = zoo(3)
     pairs_P2 = all_pairs(len(logits))
-    expected = loop_counts(logits, labels_N, temperatures_M, rule, pairs_P2)
-    for (i, j), counts in zip(pairs_P2, expected, strict=True):
-        members = (ensembles.scaled_logits(logits[m], temperatures_M[m]) for m in (i, j))
-        right_N = ensembles.pair_prediction(*members, rule) == labels_N
-        assert right_N.sum() == counts[..., 1].sum()
+    expected = loop_counts(logits, predicted_MN, labels_N, temperatures_M, rule, pairs_P2)
+    for pair, counts in zip(pairs_P2, expected, strict=True):
+        members = (ensembles.scaled_logits(logits[m], temperatures_M[m]) for m in pair)
+        found_N = ensembles.pair_prediction(*members, predicted_MN[pair], rule)
+        assert (found_N == labels_N).sum() == counts[..., 1].sum()
 
 
-def test_members_counts_are_those_of_the_pairs(rule):
-    logits, labels_N, temperatures_M = zoo(3)
-    counts = ensembles.ensemble_counts(logits, labels_N, temperatures_M, rule)
-    correct_MN = np.stack(logits).argmax(axis=2) == labels_N
+def test_members_are_right_where_their_given_predictions_are(rule):
+    logits, predicted_MN, labels_N, temperatures_M = zoo(3)
+    correct_MN = predicted_MN == labels_N
+    assert (correct_MN != (np.argmax(logits, axis=2) == labels_N)).any()
+    counts = ensembles.ensemble_counts(logits, predicted_MN, labels_N, temperatures_M, rule)
     np.testing.assert_array_equal(counts.sum(axis=3), pair_counts(correct_MN))
     np.testing.assert_allclose(ensembles.identity_residual(counts), 0, atol=1e-12)
 
 
 def test_given_pairs_keep_their_order(rule):
-    logits, labels_N, temperatures_M = zoo(4)
+    given = zoo(4)
     pairs_P2 = np.array([[4, 1], [2, 2], [0, 3]])
     np.testing.assert_array_equal(
-        ensembles.ensemble_counts(logits, labels_N, temperatures_M, rule, pairs_P2),
-        loop_counts(logits, labels_N, temperatures_M, rule, pairs_P2),
+        ensembles.ensemble_counts(*given, rule, pairs_P2), loop_counts(*given, rule, pairs_P2)
     )
 
 
 def test_most_confident_follows_the_first_model_on_a_tie():
     logits = [np.array([[1.0, 0, 0]]), np.array([[0, 1.0, 0]])]
+    predicted_21 = np.array([[0], [1]])
     pairs_P2 = np.array([[0, 1], [1, 0]])
-    counts = ensembles.ensemble_counts(logits, np.array([0]), [1, 1], "most_confident", pairs_P2)
+    counts = ensembles.ensemble_counts(
+        logits, predicted_21, np.array([0]), [1, 1], "most_confident", pairs_P2
+    )
     assert counts[0, 1, 0, 1] == 1
     assert counts[1, 0, 1, 0] == 1
 
@@ -165,12 +192,10 @@ class Slices:
 
 @pytest.mark.usefixtures("small_parts")
 def test_every_file_is_read_once_and_a_few_rows_at_a_time(rule):
-    logits, labels_N, temperatures_M = zoo(5)
+    logits, *others = zoo(5)
     files = [Slices(array_NC) for array_NC in logits]
-    counts = ensembles.ensemble_counts(files, labels_N, temperatures_M, rule)
-    np.testing.assert_array_equal(
-        counts, ensembles.ensemble_counts(logits, labels_N, temperatures_M, rule)
-    )
+    counts = ensembles.ensemble_counts(files, *others, rule)
+    np.testing.assert_array_equal(counts, ensembles.ensemble_counts(logits, *others, rule))
     for file in files:
         assert sum(file.lengths) == 70
         assert max(file.lengths) <= 16
@@ -178,22 +203,23 @@ def test_every_file_is_read_once_and_a_few_rows_at_a_time(rule):
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_logits_that_are_not_finite_are_refused(rule, bad):
-    logits, labels_N, temperatures_M = zoo(6)
+    logits, *others = zoo(6)
     logits[2][9, 3] = bad
     with pytest.raises(InputError, match="model 3 of 5"):
-        ensembles.ensemble_counts(logits, labels_N, temperatures_M, rule)
+        ensembles.ensemble_counts(logits, *others, rule)
 
 
 def test_arguments_that_do_not_fit_are_refused():
-    logits, labels_N, temperatures_M = zoo(7)
-    with pytest.raises(ValueError, match="labels"):
-        ensembles.ensemble_counts(logits, labels_N[:-1], temperatures_M, "mean_logit")
-    with pytest.raises(ValueError, match="labels"):
-        ensembles.ensemble_counts(logits, labels_N - 40, temperatures_M, "mean_logit")
-    with pytest.raises(ValueError, match="temperatures"):
-        ensembles.ensemble_counts(logits, labels_N, temperatures_M[:-1], "mean_logit")
-    with pytest.raises(ValueError, match="rule"):
-        ensembles.ensemble_counts(logits, labels_N, temperatures_M, "vote")
+    logits, predicted_MN, labels_N, temperatures_M = zoo(7)
+    for changed, message in (
+        ((predicted_MN, labels_N[:-1], temperatures_M, "mean_logit"), "labels"),
+        ((predicted_MN, labels_N - 40, temperatures_M, "mean_logit"), "labels"),
+        ((predicted_MN[:, 1:], labels_N, temperatures_M, "mean_logit"), "predictions"),
+        ((predicted_MN, labels_N, temperatures_M[:-1], "mean_logit"), "temperatures"),
+        ((predicted_MN, labels_N, temperatures_M, "vote"), "rule"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            ensembles.ensemble_counts(logits, *changed)
 
 
 def test_measures_of_a_worked_example():

@@ -16,6 +16,7 @@ def examples(**changes):
         "splits_N": np.array(["train", "report", "train"]),
         "classes": ("no", "yes"),
         "captions": ("one", "two", "three"),
+        "prompts": (("a no", "the no"), ("a yes",)),
     }
     return Examples(**(fields | changes))
 
@@ -24,7 +25,7 @@ def test_reads_back_what_was_written(tmp_path):
     written = examples()
     write_examples(tmp_path / "toy.safetensors", written)
     read = read_examples(tmp_path / "toy.safetensors")
-    for name in ("name", "ids", "classes", "captions"):
+    for name in ("name", "ids", "classes", "captions", "prompts"):
         assert getattr(read, name) == getattr(written, name)
     for name in ("images_NHW", "labels", "splits_N"):
         np.testing.assert_array_equal(getattr(read, name), getattr(written, name))
@@ -32,6 +33,19 @@ def test_reads_back_what_was_written(tmp_path):
 
 def test_ids_digest_depends_on_the_order():
     assert examples().ids_sha256 != examples(ids=("b", "a", "c")).ids_sha256
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"labels": np.array([1, 0, 0])},
+        {"images_NHW": np.zeros((3, 2, 2), np.uint8)},
+        {"images_NHW": np.arange(12, dtype=np.uint8).reshape(3, 4, 1)},
+    ],
+)
+def test_content_digest_depends_on_images_and_labels(other):
+    assert examples().content_sha256 == examples(ids=("x", "y", "z")).content_sha256
+    assert examples().content_sha256 != examples(**other).content_sha256
 
 
 def test_unknown_split_is_named_with_the_known_ones():

@@ -6,12 +6,13 @@ from scipy.special import log_softmax, logsumexp
 
 from dissent.commandline import InputError
 from dissent.examples import Examples
-from dissent.logits import Key, open_logits, open_predictions, write_logits
+from dissent.logits import Key, of_examples, open_logits, open_predictions, write_logits
 
 KEY = Key(
     weights_sha256="a" * 64,
     preprocessing={"size": 32, "mean": [0.5], "std": [0.5]},
     example_ids_sha256="b" * 64,
+    examples_sha256="d" * 64,
     label_map=["zero", "one", "two"],
     output="logits",
     dtype="float16",
@@ -68,6 +69,7 @@ def test_tensors_are_mapped_not_read(path):
         ("weights_sha256", "c" * 64, "other weights"),
         ("preprocessing", {"size": 64, "mean": [0.5], "std": [0.5]}, "other preprocessing"),
         ("example_ids_sha256", "c" * 64, "another order"),
+        ("examples_sha256", "c" * 64, "other images or labels"),
         ("label_map", ["one", "zero", "two"], "another label map"),
         ("output", "features", "another kind of output"),
         ("dtype", "bfloat16", "another dtype"),
@@ -104,9 +106,12 @@ def test_predictions_combine_only_on_the_same_ordered_examples(tmp_path, arrays)
         splits_N=np.full(50, "report"),
         classes=tuple(KEY.label_map),
     )
-    key = dataclasses.replace(KEY, example_ids_sha256=examples.ids_sha256)
+    key = dataclasses.replace(KEY, **of_examples(examples))
     write_logits(tmp_path / "good.safetensors", key, **arrays)
     assert list(open_predictions([tmp_path / "good.safetensors"], examples)) == ["good"]
     shuffled = dataclasses.replace(examples, ids=ids[::-1])
     with pytest.raises(InputError, match=r"good\.safetensors was made with other examples"):
         open_predictions([tmp_path / "good.safetensors"], shuffled)
+    redrawn = dataclasses.replace(examples, images_NHW=examples.images_NHW + 1)
+    with pytest.raises(InputError, match=r"good\.safetensors was made with other images"):
+        open_predictions([tmp_path / "good.safetensors"], redrawn)

@@ -12,7 +12,7 @@ def evaluate(claims: pd.DataFrame, statistics: pd.DataFrame) -> pd.DataFrame:
 
     A claim is supported if the whole interval of its statistic lies on the claimed side of the
     threshold, not supported otherwise, and not measured if the run has no such statistic or could
-    not give it an interval. Raises InputError for a comparison other than > and <, or for a
+    not give it a value and an interval. Raises InputError for a comparison other than > and <, or for a
     statistic that is given twice.
     """
     unknown = sorted(set(claims["comparison"]) - {">", "<"})
@@ -23,14 +23,15 @@ def evaluate(claims: pd.DataFrame, statistics: pd.DataFrame) -> pd.DataFrame:
         raise InputError(f"the statistic {repeated.iloc[0]!r} is measured twice")
     table = claims.merge(statistics, on="statistic", how="left")
     table["verdict"] = [
-        verdict(row.comparison, row.threshold, row.low, row.high) for row in table.itertuples()
+        verdict(row.comparison, row.threshold, row.value, row.low, row.high)
+        for row in table.itertuples()
     ]
     return table
 
 
-def verdict(comparison: str, threshold: float, low: float, high: float) -> str:
-    """What an interval says of a claim."""
-    if pd.isna(low) or pd.isna(high):
+def verdict(comparison: str, threshold: float, value: float, low: float, high: float) -> str:
+    """What a value and its interval say of a claim."""
+    if pd.isna([value, low, high]).any():
         return NOT_MEASURED
     holds = low > threshold if comparison == ">" else high < threshold
     return SUPPORTED if holds else NOT_SUPPORTED

@@ -7,14 +7,21 @@ import argparse
 import json
 import re
 import reprlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import ValidationError
 
 from dissent import commandline
-from dissent.config_shapes import NEEDED_COLUMNS, NEEDED_LEAVES, PATTERNS, Model, Recipe, Run
+from dissent.config_checks import (
+    name_conflicts,
+    row_conflicts,
+    run_conflicts,
+    table_conflicts,
+    teachings,
+)
+from dissent.config_shapes import PATTERNS, Model, Recipe, Run
 from dissent.config_text import (
     Problem,
     Source,
@@ -43,7 +50,7 @@ def load_run(config: Mapping | str | Path, path: str | Path | None = None) -> Ru
     recipes, origins, problems = _resolve(config.get("recipes", {}))
     try:
         run = Run.model_validate(config | ({"recipes": recipes} if "recipes" in config else {}))
-        problems += _run_conflicts(run)
+        problems += [*run_conflicts(run), *name_conflicts(run, written, path)]
     except ValidationError as error:
         problems += [_problem(detail) for detail in error.errors()]
     source = Source(path, node, written, config, origins)
@@ -69,16 +76,17 @@ def load_models(path: str | Path, run: Run) -> dict[str, Model]:
             problems += [(line, _problem(detail)) for detail in error.errors()]
     first_line = {row["model"]: line for line, row in reversed(rows)}
     batch_of = {row["model"]: row["batch"] or row["model"] for _, row in rows}
+    taught_by = teachings((row for _, row in rows), run, batch_of)
     for line, row in rows:
         if (first := first_line[row["model"]]) != line:
             what = f"{row['model']!r} is named twice, first on line {first}"
             problems.append((line, (("model",), what)))
-        problems += [(line, problem) for problem in _row_conflicts(row, run, batch_of)]
+        problems += [(line, problem) for problem in row_conflicts(row, run, batch_of, taught_by)]
     raise_all(
         [f"{path}, line {line}, column {at[0]}: {what}" for line, (at, what) in sorted(problems)]
         + [
             f"{place(run._source, where)}: {what}"
-            for where, what in _table_conflicts(run, path, models, batch_of)
+            for where, what in table_conflicts(run, path, models, batch_of)
         ]
     )
     return models
@@ -134,86 +142,6 @@ def _ancestry(recipes: Mapping, name: str) -> tuple[list[str], str | None]:
             return chain, not_among(parent, recipes, "is no recipe")
         chain.append(parent)
     return chain, None
-
-
-def _run_conflicts(run: Run) -> Iterator[Problem]:
-    """What is wrong between parts of a run file that are right in themselves."""
-    paper, metrics = run.no_one_representation, run.metrics
-    used = [
-        (("recipes", name, "labels_per_class", data), data, "train")
-        for name, recipe in run.recipes.items()
-        for data in recipe.labels_per_class
-    ] + [
-        (("recipes", name, "unlabelled", index), data, "train")
-        for name, recipe in run.recipes.items()
-        for index, data in enumerate(recipe.unlabelled)
-    ]
-    for split in (metrics.calibration_split, metrics.report_split):
-        used.append((("no_one_representation", "data"), paper.data, split))
-    for split in ("train", metrics.report_split):
-        used.append((("no_one_representation", "downstream", "data"), paper.downstream.data, split))
-    for where, data, split in used:
-        if data not in run.data:
-            yield where, not_among(data, run.data, "is no data set")
-        elif split not in run.data[data].splits:
-            yield where, f"data set {data!r} needs a split {split!r} to be used here"
-    if metrics.calibration_split == metrics.report_split:
-        yield ("metrics", "calibration_split"), "should differ from report_split"
-
-
-def _recipe_conflicts(name: str, recipe: Recipe) -> Iterator[Problem]:
-    """Leaves that a framework needs and does not get, or gets and has no use for."""
-    needed = NEEDED_LEAVES[recipe.framework]
-    for leaf in needed:
-        if not getattr(recipe, leaf):
-            yield ("recipes", name, "framework"), f"{recipe.framework!r} needs {leaf!r} as well"
-    for leaf in ("pretraining_steps", "teacher"):
-        if getattr(recipe, leaf) and leaf not in needed:
-            yield ("recipes", name), f"framework {recipe.framework!r} has no {leaf!r}"
-    if recipe.steps and not recipe.labels_per_class and not recipe.teacher:
-        yield ("recipes", name), "'steps' should be 0 where no labels are used"
-
-
-def _row_conflicts(row: dict[str, str], run: Run, batch_of: dict[str, str]) -> Iterator[Problem]:
-    """What is wrong between the columns of a row, and between a row and its surroundings."""
-    for source, columns in NEEDED_COLUMNS.items():
-        for column in columns if row["source"] in NEEDED_COLUMNS else ():
-            if source == row["source"] and not row[column]:
-                yield (column,), f"should not be empty where source is {source!r}"
-            elif source != row["source"] and row[column]:
-                yield (column,), f"should be empty where source is {row['source']!r}"
-    if row["recipe"] and row["recipe"] not in run.recipes:
-        yield ("recipe",), not_among(row["recipe"], run.recipes, "is no recipe")
-    elif row["recipe"]:
-        teacher = run.recipes[row["recipe"]].teacher
-        if batch_of.get(teacher) == batch_of[row["model"]]:
-            yield ("batch",), f"should differ from that of the teacher {teacher!r}"
-    if row["batch"] and row["batch"] in batch_of and row["batch"] != row["model"]:
-        yield ("batch",), f"{row['batch']!r} is the id of another model; give another name"
-
-
-def _table_conflicts(
-    run: Run, path: str | Path, models: dict[str, Model], ids: Iterable[str]
-) -> Iterator[Problem]:
-    """Where the run file speaks of models otherwise than the table does."""
-    paper = run.no_one_representation
-    named: list[tuple[Where, str | None]] = [(("base_model",), paper.base_model)]
-    named += [(("compared", category), model) for category, model in paper.compared]
-    for part, leaf in (("greedy", "start"), ("feature_mixing", "models"), ("downstream", "models")):
-        listed = getattr(getattr(paper, part), leaf)
-        named += [((part, leaf, index), model) for index, model in enumerate(listed)]
-    named = [(("no_one_representation", *where), model) for where, model in named]
-    # Only recipes in use: another may be there to be extended.
-    for name in sorted({model.recipe for model in models.values()} & run.recipes.keys()):
-        yield from _recipe_conflicts(name, run.recipes[name])
-        named.append((("recipes", name, "teacher"), run.recipes[name].teacher))
-    for where, model in named:
-        if model is not None and model not in ids:
-            yield where, f"{model!r} is no model in {path}{suggestion(model, ids)}"
-    for category, model in paper.compared:
-        if model in models and models[model].category != category:
-            where = ("no_one_representation", "compared", category)
-            yield where, f"{model!r} is of category {models[model].category!r} in {path}"
 
 
 def _problem(detail: Mapping) -> Problem:

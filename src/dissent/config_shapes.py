@@ -1,6 +1,6 @@
 """What a run file and a row of the model table may hold; the schemas are written from here."""
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, Strict
 
@@ -18,6 +18,7 @@ Framework = Literal[
     "supervised_contrastive",
     "captions",
 ]
+Kind = Literal["handwritten", "glyphs", "letters"]
 Split = Literal["train", "tune", "report"]
 ID = r"^[a-z0-9][a-z0-9._-]*$"
 SHA256 = r"^[0-9a-f]{64}$"
@@ -43,7 +44,26 @@ NEEDED_LEAVES: dict[str, tuple[str, ...]] = {
     "supervised_contrastive": ("labels_per_class", *PRETRAINING, "temperature"),
     "captions": ("unlabelled", *PRETRAINING),
 }
+# What a framework can do without, but has a use for.
+OPTIONAL_LEAVES: dict[str, tuple[str, ...]] = {"captions": ("labels_per_class",)}
 NEEDED_COLUMNS = {"train": ("recipe", "seed"), "file": ("architecture", "location", "sha256")}
+# The gain of mixing compares these.
+COMPARED_SHARES = (0, 50, 100)
+
+
+class Offer(NamedTuple):
+    """What the data sets of a kind have beside images."""
+
+    classes: str
+    multi_label: bool = False
+    captions: bool = False
+
+
+OFFERS: dict[Kind, Offer] = {
+    "handwritten": Offer("digits"),
+    "glyphs": Offer("digits", captions=True),
+    "letters": Offer("letters", multi_label=True),
+}
 
 
 class Section(BaseModel):
@@ -67,10 +87,29 @@ def _rising(window: list[float]) -> list[float]:
     return window
 
 
+def _distinct(items: list) -> list:
+    for item in items:
+        if items.count(item) > 1:
+            raise ValueError(f"should hold each item once, not {item!r} twice")
+    return items
+
+
+def _with_compared(shares: list[int]) -> list[int]:
+    if not set(COMPARED_SHARES) <= set(shares):
+        raise ValueError("should hold 0, 50 and 100 (the gain of mixing compares these)")
+    return shares
+
+
+Item = TypeVar("Item")
+Distinct = Annotated[
+    list[Item], AfterValidator(_distinct), Field(json_schema_extra={"uniqueItems": True})
+]
+
+
 class DataSet(Section):
     """One data set and how many examples each split of it has."""
 
-    kind: Literal["handwritten", "glyphs", "letters"] = Field(description="Where images come from")
+    kind: Kind = Field(description="Where images come from")
     seed: int = Field(ge=0, description="Seed of the split and of whatever is drawn")
     size: Positive = Field(description="Height and width of the images in pixels")
     splits: dict[Split, Positive] = Field(min_length=1, description="Examples of each split")
@@ -95,7 +134,9 @@ class Recipe(Section):
     drop_rate: Number = Field(ge=0, lt=1, description="Dropout before the classifier")
     augmentation: Literal["none", "light", "strong"] = Field(description="Image augmentation")
     schedule: Literal["cosine", "constant"] = Field(description="Learning rate over the steps")
-    unlabelled: list[Id] = Field([], description="Data sets whose train split is seen unlabelled")
+    unlabelled: Distinct[Id] = Field(
+        [], description="Data sets whose train split is seen unlabelled"
+    )
     pretraining_steps: int = Field(0, ge=0, description="Steps without labels, before the others")
     pretraining_batch_size: Positive | None = Field(None, description="Examples per such step")
     pretraining_learning_rate: Number | None = Field(
@@ -119,7 +160,8 @@ class Metrics(Section):
     calibration_split: Split = Field(description="Split on which temperatures and sets are chosen")
     report_split: Split = Field(description="Split whose numbers are reported")
     ensemble_rule: Literal["mean_probability", "mean_logit", "most_confident"] = Field(
-        description="How members are combined in the figures"
+        description="How two models are combined in figure 2 and in the trends of the claims; "
+        "greedy addition always averages probabilities"
     )
 
 
@@ -134,24 +176,28 @@ class Compared(Section):
 class Greedy(Section):
     """Greedy addition of weak models to strong ones (figure 5)."""
 
-    start: list[Id] = Field(min_length=1, description="Strong models to start from")
+    start: Distinct[Id] = Field(min_length=1, description="Strong models to start from")
     max_added: Positive = Field(description="Most models added to each")
 
 
 class FeatureMixing(Section):
     """Linear probes on mixed features (figure 6)."""
 
-    models: list[Id] = Field(min_length=1, description="Models whose features join the base's")
-    shares: list[Percent] = Field(min_length=1, description="Percent of the other's dimensions")
+    models: Distinct[Id] = Field(min_length=1, description="Models whose features join the base's")
+    shares: Annotated[Distinct[Percent], AfterValidator(_with_compared)] = Field(
+        description="Percent of the other's dimensions; 0, 50 and 100 are among them"
+    )
     repeats: Positive = Field(description="Random choices of dimensions per share")
-    kept: list[Positive] = Field(min_length=1, description="Dimensions kept, ranked by covariance")
+    kept: Distinct[Positive] = Field(
+        min_length=1, description="Dimensions kept, ranked by covariance"
+    )
 
 
 class Downstream(Section):
     """Linear probes on a task that no model was trained for (figure 7)."""
 
     data: Id = Field(description="Multi-label data set")
-    models: list[Id] = Field(min_length=1, description="Models whose features are probed")
+    models: Distinct[Id] = Field(min_length=2, description="Models whose features are probed")
 
 
 class NoOneRepresentation(Section):

@@ -148,7 +148,7 @@ def _child(node: yaml.Node, key: str | int) -> tuple[int, yaml.Node] | None:
 
 def not_among(value: Any, allowed: Iterable[str], what: str) -> str:
     names = sorted(map(str, allowed))
-    return f"{value!r} {what}{suggestion(value, names)}, allowed: {', '.join(names)}"
+    return f"{value!r} {what}{suggestion(value, names)}, allowed: {', '.join(names) or 'none'}"
 
 
 def suggestion(value: Any, allowed: Iterable[str]) -> str:

@@ -23,6 +23,21 @@ SCAN_PIXELS = 8
 CANVAS_PIXELS = 64
 
 
+def describe_font(name: str) -> str:
+    """The looks of one of TEXT_FONTS in words, such as "bold slanted serif"."""
+    typewriter = "Mono" in name or name == "cmtt10"
+    serif = "Serif" in name or name.startswith(("STIX", "cmb", "cmr", "cmti"))
+    words = [
+        "bold" if "Bol" in name or name == "cmb10" else "",
+        "slanted" if any(part in name for part in ("Oblique", "Ita", "cmti")) else "upright",
+        "typewriter" if typewriter else "serif" if serif else "sans",
+    ]
+    return " ".join(word for word in words if word)
+
+
+LOOKS = tuple(sorted(set(map(describe_font, TEXT_FONTS))))
+
+
 def handwritten(seed: int, size: int, splits: dict[str, int]) -> Examples:
     """scikit-learn's 1,797 scanned digits (8 x 8, 17 grey levels), enlarged to size x size."""
     from sklearn.datasets import load_digits
@@ -65,19 +80,8 @@ def glyphs(seed: int, size: int, splits: dict[str, int]) -> Examples:
             f"a {describe_font(font)} {NUMBER_WORDS[label]}"
             for label, font in zip(labels_N, fonts, strict=True)
         ),
+        prompts=tuple(tuple(f"a {look} {word}" for look in LOOKS) for word in NUMBER_WORDS),
     )
-
-
-def describe_font(name: str) -> str:
-    """The looks of one of TEXT_FONTS in words, such as "bold slanted serif"."""
-    typewriter = "Mono" in name or name == "cmtt10"
-    serif = "Serif" in name or name.startswith(("STIX", "cmb", "cmr", "cmti"))
-    words = [
-        "bold" if "Bol" in name or name == "cmb10" else "",
-        "slanted" if any(part in name for part in ("Oblique", "Ita", "cmti")) else "upright",
-        "typewriter" if typewriter else "serif" if serif else "sans",
-    ]
-    return " ".join(word for word in words if word)
 
 
 def letters(seed: int, size: int, splits: dict[str, int]) -> Examples:

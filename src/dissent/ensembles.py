@@ -1,5 +1,10 @@
 """Ensembles of two models: exact counts for every pair at once, and what follows from them.
 
+What a member predicts is given (the logits file's float32 column), since the stored float16 logits
+put about 0.1 % of the largest classes elsewhere. Members that agree decide: the sum of two models
+that both put a class first puts it first, so where float16 says otherwise it is rounding. Only
+where they differ is an ensemble computed from logits.
+
 Counts of a pair have the shape [..., 2, 2, 2], indexed [first right, second right, ensemble right]:
 `counts[..., 1, 0, 1]` are conversions where the first is right, `counts[..., 0, 0, 1]` rescues.
 Summed over the last axis they are the counts of `dissent.pairwise`.
@@ -28,8 +33,9 @@ _Tile = namedtuple(
         "label_T",
         "predicted_MT",
         "correct_MT",
+        "top_MT",  # class of the largest value; not always the predicted one
         "at_label_MT",  # value of the true class
-        "at_predicted_MT",
+        "at_top_MT",
         "rest_MT",  # largest value of all other classes
         "rest_MTB",  # the same by block of classes
     ],
@@ -52,19 +58,24 @@ def softmax(logits_NC: np.ndarray, out=None) -> np.ndarray:
     return np.multiply(exponential_NC, scale_N1, out=exponential_NC)
 
 
-def pair_prediction(first_NC: np.ndarray, second_NC: np.ndarray, rule: str) -> np.ndarray:
-    """Class [N] that two models' tempered logits choose together under one of RULES."""
-    if rule == "mean_logit":
-        return (first_NC + second_NC).argmax(axis=1)
-    first_NC, second_NC = softmax(first_NC), softmax(second_NC)
-    if rule == "mean_probability":
-        return (first_NC + second_NC).argmax(axis=1)
-    first_leads_N = first_NC.max(axis=1) >= second_NC.max(axis=1)
-    return np.where(first_leads_N, first_NC.argmax(axis=1), second_NC.argmax(axis=1))
+def pair_prediction(
+    first_NC: np.ndarray, second_NC: np.ndarray, predicted_2N: np.ndarray, rule: str
+) -> np.ndarray:
+    """Class [N] that two models choose together under one of RULES, as `ensemble_counts` has it.
+
+    From the members' tempered logits and the classes they predict.
+    """
+    first_N, second_N = predicted_2N
+    if rule != "mean_logit":
+        first_NC, second_NC = softmax(first_NC), softmax(second_NC)
+    if rule == "most_confident":
+        return np.where(first_NC.max(axis=1) >= second_NC.max(axis=1), first_N, second_N)
+    return np.where(first_N == second_N, first_N, (first_NC + second_NC).argmax(axis=1))
 
 
 def ensemble_counts(
     logits: Sequence,
+    predicted_MN: np.ndarray,
     labels_N: np.ndarray,
     temperatures_M: Sequence[float],
     rule: str,
@@ -73,27 +84,28 @@ def ensemble_counts(
     """Joint counts, int64 [P, 2, 2, 2], of all (or the given) pairs of models under one rule.
 
     `logits` holds M arrays [N, C], memory-mapped if need be: each is read once, a few examples at a
-    time. A member predicts the largest of its logits, the first of equals.
+    time. `predicted_MN` holds the classes the members predict.
 
-    mean_probability and mean_logit predict the first largest class of the float32 sum of the
-    members' tempered probabilities or logits; most_confident predicts what the member with the
-    larger tempered probability predicts, the first member on a tie.
+    Every rule predicts the class that both members predict. Where they differ, mean_probability
+    and mean_logit predict the first largest class of the float32 sum of the members' tempered
+    probabilities or logits; most_confident predicts what the member with the larger tempered
+    probability predicts, the first member on a tie.
 
     Raises InputError for logits that are not finite, ValueError for shapes that do not match.
     """
     if rule not in RULES:
         raise ValueError(f"rule {rule!r} is none of {RULES}")
-    n_models, n_examples, n_classes = _shape(logits, labels_N, temperatures_M)
+    n_models, n_examples, n_classes = _shape(logits, predicted_MN, labels_N, temperatures_M)
     first_P, second_P = (all_pairs(n_models) if pairs_P2 is None else np.asarray(pairs_P2)).T
     length = max(1, min(n_examples, TILE_ELEMENTS // (n_models * n_classes)))
     buffer = np.empty(n_models * length * n_classes, np.float32)
-    correct_MN = np.empty((n_models, n_examples), bool)
+    predicted_MN = predicted_MN.astype(np.int32)
+    correct_MN = predicted_MN == labels_N
     right_P22 = np.zeros((len(first_P), 2, 2), np.int64)
     for start in progress(range(0, n_examples, length), f"pair ensembles, {rule}"):
         rows = slice(start, min(start + length, n_examples))
         parts = [array[rows] for array in logits]
-        tile = _tile(parts, labels_N[rows], temperatures_M, rule, buffer)
-        correct_MN[:, rows] = tile.correct_MT
+        tile = _tile(parts, predicted_MN[:, rows], labels_N[rows], temperatures_M, rule, buffer)
         packed_M = np.packbits(tile.correct_MT, axis=1)
         step = max(1, PAIR_ELEMENTS // len(tile.label_T))
         for at in range(0, len(first_P), step):
@@ -110,10 +122,12 @@ def ensemble_counts(
     return np.stack([total_P22 - right_P22, right_P22], axis=-1)
 
 
-def _shape(logits, labels_N, temperatures_M) -> tuple[int, int, int]:
+def _shape(logits, predicted_MN, labels_N, temperatures_M) -> tuple[int, int, int]:
     n_models, n_examples, n_classes = len(logits), *logits[0].shape
     if {tuple(array.shape) for array in logits} != {(len(labels_N), n_classes)}:
         raise ValueError(f"{len(labels_N)} labels, logits {[array.shape for array in logits]}")
+    if predicted_MN.shape != (n_models, len(labels_N)):
+        raise ValueError(f"predictions {predicted_MN.shape}, not {(n_models, len(labels_N))}")
     if labels_N.min() < 0 or labels_N.max() >= n_classes:
         raise ValueError(f"labels {labels_N.min()} to {labels_N.max()}, {n_classes} classes")
     if len(temperatures_M) != n_models:
@@ -121,34 +135,35 @@ def _shape(logits, labels_N, temperatures_M) -> tuple[int, int, int]:
     return n_models, n_examples, n_classes
 
 
-def _tile(parts, label_T, temperatures_M, rule, buffer) -> _Tile:
+def _tile(parts, predicted_MT, label_T, temperatures_M, rule, buffer) -> _Tile:
     shape_MTC = len(parts), *parts[0].shape
     values_MTC = buffer[: np.prod(shape_MTC)].reshape(shape_MTC)
     row_T = np.arange(len(label_T))
-    predicted_MT = np.empty(shape_MTC[:2], np.intp)
-    at_label_MT, at_predicted_MT = np.empty((2, *shape_MTC[:2]), np.float32)
+    top_MT = np.empty(shape_MTC[:2], np.intp)
+    at_label_MT, at_top_MT = np.empty((2, *shape_MTC[:2]), np.float32)
     rest = []
     for m, (part_TC, temperature) in enumerate(zip(parts, temperatures_M, strict=True)):
         values_TC = scaled_logits(part_TC, temperature, out=values_MTC[m])
-        predicted_T = predicted_MT[m] = values_TC.argmax(axis=1)
-        if not np.isfinite(values_TC[row_T, predicted_T]).all():
+        top_T = top_MT[m] = values_TC.argmax(axis=1)
+        if not np.isfinite(values_TC[row_T, top_T]).all():
             raise InputError(f"logits of model {m + 1} of {len(parts)} are not finite numbers")
         if rule != "mean_logit":
             softmax(values_TC, out=values_TC)
         at_label_MT[m] = values_TC[row_T, label_T]
-        at_predicted_MT[m] = values_TC[row_T, predicted_T]
-        values_TC[row_T, label_T] = values_TC[row_T, predicted_T] = -np.inf
+        at_top_MT[m] = values_TC[row_T, top_T]
+        values_TC[row_T, label_T] = values_TC[row_T, top_T] = -np.inf
         rest.append(_block_maxima(values_TC))
         values_TC[row_T, label_T] = at_label_MT[m]
-        values_TC[row_T, predicted_T] = at_predicted_MT[m]
+        values_TC[row_T, top_T] = at_top_MT[m]
     rest_MTB = np.stack(rest)
     return _Tile(
         values_MTC,
         label_T,
         predicted_MT,
         predicted_MT == label_T,
+        top_MT,
         at_label_MT,
-        at_predicted_MT,
+        at_top_MT,
         rest_MTB.max(axis=2),
         rest_MTB,
     )
@@ -163,26 +178,27 @@ def _block_maxima(values_TC: np.ndarray) -> np.ndarray:
 
 
 def _right_by_confidence(tile: _Tile, first_P, second_P) -> np.ndarray:
-    first_wins_PT = tile.at_predicted_MT[first_P] >= tile.at_predicted_MT[second_P]
+    first_wins_PT = tile.at_top_MT[first_P] >= tile.at_top_MT[second_P]
     return np.where(first_wins_PT, tile.correct_MT[first_P], tile.correct_MT[second_P])
 
 
 def _right_by_sum(tile: _Tile, first_P, second_P) -> np.ndarray:
-    """Whether the first largest class of each pair's sum is the true one, bool [P, T].
+    """Whether each pair's sum, or the class both members predict, is right: bool [P, T].
 
     Rounding is monotonic, so the sum of two bounds bounds the rounded sums. Comparing the true
-    class with both predicted ones and with the bound of all others decides nearly every case;
+    class with both largest ones and with the bound of all others decides nearly every case;
     bounds by block of classes decide most of the rest, and full sums what is left, ties included.
     """
+    agree_PT = tile.predicted_MT[first_P] == tile.predicted_MT[second_P]
     score_PT = tile.at_label_MT[first_P] + tile.at_label_MT[second_P]
-    rival_MT = np.where(tile.correct_MT, np.float32(-np.inf), tile.at_predicted_MT)
+    rival_MT = np.where(tile.top_MT == tile.label_T, np.float32(-np.inf), tile.at_top_MT)
     rival_PT = np.maximum(
-        rival_MT[first_P] + _value_at(tile, second_P, tile.predicted_MT[first_P]),
-        rival_MT[second_P] + _value_at(tile, first_P, tile.predicted_MT[second_P]),
+        rival_MT[first_P] + _value_at(tile, second_P, tile.top_MT[first_P]),
+        rival_MT[second_P] + _value_at(tile, first_P, tile.top_MT[second_P]),
     )
     bound_PT = np.maximum(rival_PT, tile.rest_MT[first_P] + tile.rest_MT[second_P])
     right_PT = score_PT > bound_PT
-    open_U = np.flatnonzero((score_PT >= rival_PT) & ~right_PT)
+    open_U = np.flatnonzero((score_PT >= rival_PT) & ~(right_PT | agree_PT))
     step = max(1, PAIR_ELEMENTS // tile.values_MTC.shape[2])
     for at in range(0, len(open_U), step):
         pair_U, row_U = np.unravel_index(open_U[at : at + step], right_PT.shape)
@@ -193,7 +209,7 @@ def _right_by_sum(tile: _Tile, first_P, second_P) -> np.ndarray:
         sum_UC = tile.values_MTC[i, row] + tile.values_MTC[j, row]
         right_U[~right_U] = sum_UC.argmax(axis=1) == tile.label_T[row]
         right_PT[pair_U, row_U] = right_U
-    return right_PT
+    return np.where(agree_PT, tile.correct_MT[first_P], right_PT)
 
 
 def _value_at(tile: _Tile, model_P, class_PT) -> np.ndarray:
@@ -241,8 +257,8 @@ def identity_residual(counts: np.ndarray) -> np.ndarray:
 
     EI is error inconsistency, CR the conversion rate, R the rescue fraction, a1 and a2 the
     members' accuracies. A rate of no examples counts as 0. Otherwise the residual is minus the
-    fraction of examples that both members get right and the ensemble does not, which an averaging
-    rule leaves at zero.
+    fraction of examples that both members get right and the ensemble does not: none, as members
+    that agree decide.
     """
     accuracy1, accuracy2 = member_accuracies(counts)
     inconsistency = error_inconsistency(counts.sum(axis=-1))

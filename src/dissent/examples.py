@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +19,8 @@ class Examples:
     """Examples in a fixed order.
 
     `labels` is int64 [N] (one class each) or uint8 [N, C] (any number of classes each);
-    `captions`, where there are any, hold a sentence for each example.
+    `captions`, where there are any, hold a sentence for each example, and `prompts` the sentences
+    that stand for each class.
     """
 
     name: str
@@ -30,6 +30,7 @@ class Examples:
     splits_N: np.ndarray
     classes: tuple[str, ...]
     captions: tuple[str, ...] = ()
+    prompts: tuple[tuple[str, ...], ...] = ()
 
     def where(self, split: str) -> np.ndarray:
         """Positions [n] of the examples of one split, in order."""
@@ -42,12 +43,16 @@ class Examples:
     @property
     def ids_sha256(self) -> str:
         """Digest of the example ids and their order."""
-        return ids_sha256(self.ids)
+        return hashlib.sha256("\n".join(self.ids).encode()).hexdigest()
 
-
-def ids_sha256(ids: Sequence[str]) -> str:
-    """Hex sha256 of ordered example ids; two prediction files combine only if theirs agree."""
-    return hashlib.sha256("\n".join(ids).encode()).hexdigest()
+    @property
+    def content_sha256(self) -> str:
+        """Digest of images and labels, in order."""
+        digest = hashlib.sha256()
+        for array in (self.images_NHW, self.labels):
+            digest.update(f"{array.dtype}{array.shape}".encode())
+            digest.update(np.ascontiguousarray(array))
+        return digest.hexdigest()
 
 
 def stratified_splits(
@@ -86,6 +91,7 @@ def write_examples(path: str | os.PathLike, examples: Examples) -> None:
         "splits": json.dumps(names.tolist()),
         "ids": json.dumps(examples.ids),
         "captions": json.dumps(examples.captions),
+        "prompts": json.dumps(examples.prompts),
     }
     tensors = {
         "images": np.ascontiguousarray(examples.images_NHW),
@@ -111,4 +117,5 @@ def read_examples(path: str | os.PathLike) -> Examples:
             splits_N=names[file.get_tensor("split_codes")],
             classes=tuple(json.loads(header["classes"])),
             captions=tuple(json.loads(header["captions"])),
+            prompts=tuple(map(tuple, json.loads(header["prompts"]))),
         )

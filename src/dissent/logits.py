@@ -29,13 +29,15 @@ DTYPES = {"F16": np.float16, "F32": np.float32, "I32": np.int32}
 class Key:
     """All that decides the content of a logits file.
 
-    `preprocessing` is resolved, not a name; `example_ids_sha256` covers ids and their order;
-    `label_map` names the classes in the order of the columns; `output` is "logits" or "features".
+    `preprocessing` is resolved, not a name; `example_ids_sha256` covers ids and their order,
+    `examples_sha256` images and labels; `label_map` names the classes in the order of the columns;
+    `output` is "logits" or "features".
     """
 
     weights_sha256: str
     preprocessing: dict[str, Any]
     example_ids_sha256: str
+    examples_sha256: str
     label_map: list[str]
     output: str
     dtype: str
@@ -47,6 +49,7 @@ PARTS = {
     "weights_sha256": "other weights",
     "preprocessing": "other preprocessing",
     "example_ids_sha256": "other examples or another order of them",
+    "examples_sha256": "other images or labels",
     "label_map": "another label map",
     "output": "another kind of output",
     "dtype": "another dtype",
@@ -121,20 +124,22 @@ def open_logits(path: str | os.PathLike, **expected: Any) -> Logits:
     return Logits(key, _memory_map(path))
 
 
+def of_examples(examples: Examples) -> dict[str, str]:
+    """The parts of the key that a reader expects of any logits file on these examples."""
+    return {
+        "example_ids_sha256": examples.ids_sha256,
+        "examples_sha256": examples.content_sha256,
+        "dtype": STORED_DTYPE,
+    }
+
+
 def open_predictions(paths: Sequence[str | os.PathLike], examples: Examples) -> dict[str, Logits]:
     """Logits files of several models on one data set, by model id (the file's stem).
 
     Refuses a file of other examples, of another order, or of another label map.
     """
-    return {
-        Path(path).stem: open_logits(
-            path,
-            example_ids_sha256=examples.ids_sha256,
-            output="logits",
-            label_map=list(examples.classes),
-        )
-        for path in paths
-    }
+    expected = of_examples(examples) | {"output": "logits", "label_map": list(examples.classes)}
+    return {Path(path).stem: open_logits(path, **expected) for path in paths}
 
 
 def _memory_map(path: Path) -> dict[str, np.ndarray]:

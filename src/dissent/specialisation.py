@@ -32,20 +32,6 @@ def any_inconsistent(correct_MN: np.ndarray, pairs_P2: np.ndarray) -> np.ndarray
     return (correct_MN[first_P] != correct_MN[second_P]).any(axis=0)
 
 
-def specialisation(angle_N: np.ndarray, correct1_N: np.ndarray, correct2_N: np.ndarray) -> float:
-    """Mean angle where only model 1 is right less mean angle where only model 2 is, in degrees.
-
-    0 where being alone in the right does not show in the confidences, up to 90 where each model is
-    sure exactly there. A difference of means rather than a rank measure (AUC), because it grows
-    with how far the confidences part, as the histograms of figure 3 do. NaN if either group is
-    empty.
-    """
-    only1_N, only2_N = correct1_N & ~correct2_N, correct2_N & ~correct1_N
-    if not only1_N.any() or not only2_N.any():
-        return float("nan")
-    return float(angle_N[only1_N].mean() - angle_N[only2_N].mean())
-
-
 def class_specialisation(
     labels_N: np.ndarray, correct1_N: np.ndarray, correct2_N: np.ndarray
 ) -> pd.DataFrame:

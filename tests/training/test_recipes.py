@@ -97,6 +97,26 @@ def test_what_else_was_trained_before_does_not_matter(data, tmp_path):
     assert (tmp_path / "alone").read_bytes() == (tmp_path / "after").read_bytes()
 
 
+def test_data_of_the_batchs_other_models_does_not_matter(data, tmp_path):
+    letters = {"a-letters": datasets.letters(0, 64, {"train": 20})}
+    save_checkpoint(tmp_path / "alone", *train(RECIPE, 5, data))
+    save_checkpoint(tmp_path / "beside", *train(RECIPE, 5, letters | data))
+    assert (tmp_path / "alone").read_bytes() == (tmp_path / "beside").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"labels_per_class": {"handwritten": 40}}, "asks for 40 examples .* has 30 of '0'"),
+        ({"architecture": "vit_tiny_patch16_224"}, "cannot take images of 32 x 32 pixels"),
+        ({"architecture": "resnet999"}, "timm cannot build 'resnet999'"),
+    ],
+)
+def test_recipes_that_cannot_be_followed_are_refused(data, change, sentence):
+    with pytest.raises(InputError, match=sentence):
+        train(RECIPE | change, 0, data)
+
+
 def test_training_learns(data):
     recipe = RECIPE | {"labels_per_class": {"handwritten": None}, "steps": 60, "batch_size": 32}
     handwritten = data["handwritten"]

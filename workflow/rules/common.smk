@@ -21,12 +21,18 @@ CATEGORY_OF = {model: MODELS[model].category for model in MODELS}
 
 
 def code(script):
-    """A rule's script and every module of this project it imports, as inputs.
+    """A rule's script, every module of this project it imports, and its environment, as inputs.
 
-    Inputs are compared by content, so that editing a module re-runs just the jobs that use it.
+    Inputs are compared by content, so that editing a module or moving a pin re-runs just the jobs
+    that use it.
     """
-    path = f"workflow/scripts/{script}"
-    return {"script": path, "modules": local_modules(Path(path))}
+    path = Path("workflow/scripts") / script
+    family = "torch" if path.parts[2] in ("checkpoints", "logits") else "analysis"
+    return {
+        "script": str(path),
+        "modules": local_modules(path),
+        "environment": f"envs/{family}.yaml",
+    }
 
 
 def data_file(name):

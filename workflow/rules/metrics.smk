@@ -25,6 +25,7 @@ rule measure_models:
         categories=compact(CATEGORY_OF),
         tune=RUN.metrics.calibration_split,
         report=RUN.metrics.report_split,
+        base=RUN.no_one_representation.base_model,
         window=RUN.no_one_representation.accuracy_window,
         bins=RUN.metrics.calibration_bins,
         resamples=RUN.metrics.bootstrap_resamples,
@@ -33,9 +34,10 @@ rule measure_models:
         f"Accuracy and calibration of {len(MODELS)} models"
     shell:
         "PYTHONPATH=src python {input.script} --data {input.data:q} --logits {input.logits:q}"
-        " --categories {params.categories:q} --tune-split {params.tune}"
-        " --report-split {params.report} --window {params.window} --bins {params.bins}"
-        " --resamples {params.resamples} --level {params.level} --output {output:q} --log {log:q}"
+        " --categories {params.categories:q} --tune-split {params.tune:q}"
+        " --report-split {params.report:q} --base {params.base:q} --window {params.window}"
+        " --bins {params.bins} --resamples {params.resamples} --level {params.level}"
+        " --output {output:q} --log {log:q}"
 
 
 rule measure_pairs:
@@ -63,5 +65,5 @@ rule measure_pairs:
         "Error overlap and ensembles of all pairs"
     shell:
         "PYTHONPATH=src python {input.script} --data {input.data:q} --logits {input.logits:q}"
-        " --models {input.models:q} --report-split {params.report}"
+        " --models {input.models:q} --report-split {params.report:q}"
         " --resamples {params.resamples} --level {params.level} --output {output:q} --log {log:q}"

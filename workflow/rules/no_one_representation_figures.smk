@@ -66,7 +66,7 @@ rule fig2_ensemble_gain:
         "Figure 2: gain of pair ensembles"
     shell:
         "PYTHONPATH=src python {input.script} --pairs {input.pairs:q} --base {params.base:q}"
-        " --rule {params.rule} --run {params.run:q} --level {params.level} --output {output:q}"
+        " --rule {params.rule:q} --run {params.run:q} --level {params.level} --output {output:q}"
         " --log {log:q}"
 
 

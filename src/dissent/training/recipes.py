@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from dissent.classifiers import Card, Preprocessing, build, features, head, normalise, predict
-from dissent.datasets import NUMBER_WORDS, TEXT_FONTS, describe_font
+from dissent.commandline import InputError
 from dissent.examples import Examples
 from dissent.training import frameworks, objectives
 from dissent.training.augmentation import augment
@@ -33,8 +33,10 @@ def train(
     """
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
-    classes = next(iter(data.values())).classes
-    size = next(iter(data.values())).images_NHW.shape[1]
+    # A batch's models share its data sets; a model must not depend on those of the others.
+    data = {name: data[name] for name in (*recipe["labels_per_class"], *recipe["unlabelled"])}
+    one = next(iter(data.values()))
+    classes, size = one.classes, one.images_NHW.shape[1]
     zero_shot = recipe["framework"] == "captions"
     card = Card(
         architecture=recipe["architecture"],
@@ -46,6 +48,7 @@ def train(
         else {},
     )
     model = build(card, recipe["drop_rate"])
+    check_takes_images(model, card)
     labelled = labelled_examples(data, recipe["labels_per_class"])
     if recipe["pretraining_steps"]:
         pretrain(model, recipe, data, labelled, card["preprocessing"], generator)
@@ -65,6 +68,18 @@ def small_patches(size: int) -> dict[str, int]:
     return {"img_size": size, "patch_size": 8}
 
 
+def check_takes_images(model: nn.Module, card: Card) -> None:
+    """Raise InputError if the architecture cannot take images of the data sets' size."""
+    size = card["preprocessing"]["size"]
+    try:
+        next(predict(model, np.zeros((1, size, size), np.uint8), card["preprocessing"]))
+    except (AssertionError, RuntimeError) as error:
+        raise InputError(
+            f"architecture {card['architecture']!r} cannot take images of {size} x {size} pixels "
+            f"({error}): choose another in the recipe"
+        ) from None
+
+
 def labelled_examples(
     data: Mapping[str, Examples], labels_per_class: Mapping[str, int | None]
 ) -> tuple[np.ndarray, np.ndarray] | None:
@@ -73,7 +88,13 @@ def labelled_examples(
     for name, count in labels_per_class.items():
         train = data[name].where("train")
         for label in range(len(data[name].classes)):
-            chosen = train[data[name].labels[train] == label][:count]
+            of_class = train[data[name].labels[train] == label]
+            if count and count > len(of_class):
+                raise InputError(
+                    f"labels_per_class asks for {count} examples of each class of {name!r}, whose "
+                    f"train split has {len(of_class)} of {data[name].classes[label]!r}: lower it"
+                )
+            chosen = of_class[:count]
             images.append(data[name].images_NHW[chosen])
             labels.append(data[name].labels[chosen])
     return (np.concatenate(images), np.concatenate(labels)) if images else None
@@ -104,38 +125,28 @@ def pretrain(
     else:
         images_NHW = unlabelled_images(data, recipe["unlabelled"])
     pixels = to_pixels(images_NHW)
+    model.train()
     inputs = (model, pixels, preprocessing, generator)
     temperature = recipe["temperature"]
-    if framework == "simclr":
-        extra, loss = frameworks.two_views(
-            *inputs, lambda first, second, _: objectives.nt_xent(first, second, temperature)
-        )
-    elif framework == "barlow_twins":
-        extra, loss = frameworks.two_views(
-            *inputs, lambda first, second, _: objectives.barlow_twins(first, second)
-        )
-    elif framework == "supervised_contrastive":
-        labels = torch.from_numpy(labels_N)
-        extra, loss = frameworks.two_views(
-            *inputs,
-            lambda first, second, batch: objectives.supervised_contrastive(
-                first, second, labels[batch], temperature
-            ),
-        )
+    comparisons = {
+        "simclr": lambda first, second, _: objectives.nt_xent(first, second, temperature),
+        "barlow_twins": lambda first, second, _: objectives.barlow_twins(first, second),
+        "supervised_contrastive": lambda first, second, batch: objectives.supervised_contrastive(
+            first, second, torch.from_numpy(labels_N)[batch], temperature
+        ),
+    }
+    finish = None
+    if framework in comparisons:
+        extra, loss = frameworks.two_views(*inputs, comparisons[framework])
     elif framework == "rotation":
         extra, loss = frameworks.rotation(*inputs)
     elif framework == "masked_autoencoder":
         extra, loss = frameworks.masked_autoencoder(*inputs, recipe["mask_ratio"])
-    elif framework == "captions":
-        sentences = [
-            data[name].captions[i]
-            for name in recipe["unlabelled"]
-            for i in data[name].where("train")
-        ]
-        looks = sorted(set(map(describe_font, TEXT_FONTS)))
-        prompts = [[f"a {look} {word}" for look in looks] for word in NUMBER_WORDS]
+    else:
+        captioned = [data[name] for name in recipe["unlabelled"]]
+        sentences = [each.captions[i] for each in captioned for i in each.where("train")]
         extra, loss, finish = frameworks.captions(
-            *inputs, sentences, prompts, recipe["augmentation"]
+            *inputs, sentences, captioned[0].prompts, recipe["augmentation"]
         )
     optimise(
         [*model.parameters(), *extra.parameters()],
@@ -150,7 +161,7 @@ def pretrain(
         schedule=recipe["schedule"],
         description=f"pre-training ({framework})",
     )
-    if framework == "captions":
+    if finish:
         finish()
 
 

@@ -11,7 +11,7 @@ from dissent import commandline
 from dissent.classifiers import Card, load_checkpoint, predict
 from dissent.examples import Examples, read_examples
 from dissent.files import sha256
-from dissent.logits import STORED_DTYPE, Key, write_logits
+from dissent.logits import Key, of_examples, write_logits
 from dissent.progress import progress
 
 
@@ -35,10 +35,9 @@ def cache(
     key = Key(
         weights_sha256=weights_sha256,
         preprocessing=card["preprocessing"],
-        example_ids_sha256=examples.ids_sha256,
+        **of_examples(examples),
         label_map=card["classes"],
         output="logits" if classify else "features",
-        dtype=STORED_DTYPE,
         libraries={"timm": timm.__version__, "torch": torch.__version__},
     )
     batches = list(predict(model, examples.images_NHW, card["preprocessing"]))

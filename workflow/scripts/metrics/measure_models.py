@@ -15,6 +15,7 @@ from dissent.calibration import (
     fit_temperature,
     negative_log_likelihood,
 )
+from dissent.commandline import InputError
 from dissent.examples import Examples, read_examples
 from dissent.files import write_table
 from dissent.logits import Logits, open_predictions
@@ -41,6 +42,13 @@ def main(arguments: argparse.Namespace) -> None:
     table.insert(table.columns.get_loc("accuracy") + 2, "accuracy_high", high)
     lowest, highest = arguments.window
     table["in_window"] = table[f"accuracy_{arguments.tune_split}"].between(lowest, highest)
+    inside = table["model"][table["in_window"]].tolist()
+    if arguments.base not in inside or len(inside) < 2:
+        raise InputError(
+            f"the accuracy window {lowest} to {highest} should hold the base model "
+            f"{arguments.base!r} and another one, and holds {', '.join(inside) or 'no model'}: "
+            "move or widen `accuracy_window` in the run file"
+        )
     write_table(table, arguments.output)
 
 
@@ -76,6 +84,7 @@ if __name__ == "__main__":
     )
     parser.add_argument("--tune-split", required=True, help="where temperatures are fitted")
     parser.add_argument("--report-split", required=True, help="where everything is reported")
+    parser.add_argument("--base", required=True, help="id of the base model")
     parser.add_argument("--window", required=True, type=float, nargs=2, metavar=("LOW", "HIGH"))
     parser.add_argument("--bins", required=True, type=int, help="bins of the calibration error")
     parser.add_argument("--resamples", required=True, type=int)
