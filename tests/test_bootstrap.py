@@ -86,15 +86,25 @@ def test_arrays_are_resampled_together_and_the_seed_decides():
     assert (one[:, 1] != other[:, 1]).any()
 
 
-def test_undefined_resamples_are_left_out():
-    resampled_RP = np.array([[np.nan, np.nan, 0.0], [1.0, np.nan, 1.0], [3.0, np.nan, 2.0]])
-    np.testing.assert_allclose(
-        bootstrap.percentile_interval(resampled_RP, level=1.0), [[1, np.nan, 0], [3, np.nan, 2]]
+@pytest.mark.parametrize(("n_undefined", "has_interval"), [(0, True), (5, True), (6, False)])
+def test_undefined_resamples_are_left_out_if_they_are_few(n_undefined, has_interval):
+    resampled_RP = np.random.default_rng(0).normal(size=(100, 3))
+    resampled_RP[:n_undefined, 1] = np.nan
+    resampled_RP[:, 2] = np.nan
+    found_2P = bootstrap.percentile_interval(resampled_RP, level=0.9)
+    np.testing.assert_allclose(found_2P[:, 0], np.quantile(resampled_RP[:, 0], [0.05, 0.95]))
+    expected = np.quantile(resampled_RP[n_undefined:, 1], [0.05, 0.95])
+    np.testing.assert_allclose(found_2P[:, 1], expected if has_interval else [np.nan, np.nan])
+    assert np.isnan(found_2P[:, 2]).all()
+
+
+def test_several_statistics_are_taken_of_the_same_draws(monkeypatch):
+    counts_P22 = np.random.default_rng(0).integers(5, 50, (7, 2, 2))
+    monkeypatch.setattr(bootstrap, "RESAMPLED_ELEMENTS", 3 * 4 * 200)
+    measures = pairwise.error_inconsistency, pairwise.error_consistency
+    together_2PS = bootstrap.multinomial_interval(
+        counts_P22, lambda c: np.stack([m(c) for m in measures], axis=-1), 200, seed=3
     )
-
-
-def test_mean_interval_matches_scipy():
-    values_M = np.array([0.71, 0.74, 0.78, 0.70])
-    expected = stats.ttest_1samp(values_M, 0).confidence_interval(0.9)
-    np.testing.assert_allclose(bootstrap.mean_interval(values_M, level=0.9), expected)
-    assert np.isnan(bootstrap.mean_interval(values_M[:1])).all()
+    for s, measure in enumerate(measures):
+        alone_2P = bootstrap.multinomial_interval(counts_P22, measure, 200, seed=3)
+        np.testing.assert_array_equal(together_2PS[..., s], alone_2P)

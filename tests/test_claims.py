@@ -11,7 +11,8 @@ CLAIMS = pd.DataFrame(
 
 
 def statistics(*rows):
-    return pd.DataFrame(rows, columns=["statistic", "value", "low", "high", "n"])
+    columns = ["statistic", "value", "low", "high", "n"]
+    return pd.DataFrame(rows, columns=columns).assign(n_of="pairs")
 
 
 @pytest.mark.parametrize(
@@ -28,6 +29,12 @@ def test_the_whole_interval_must_lie_on_the_claimed_side(low, high, up, down):
     table = evaluate(CLAIMS, statistics(("a", 0.2, low, high, 9), ("b", 0.2, low, high, 9)))
     assert table["verdict"].tolist() == [up, down, "not measured"]
     assert table["id"].tolist() == ["up", "down", "lost"]
+    assert table["n_of"].tolist()[:2] == ["pairs", "pairs"]
+
+
+def test_a_claim_without_a_value_is_not_measured_even_with_an_interval():
+    table = evaluate(CLAIMS, statistics(("a", float("nan"), 0.1, 0.5, 9), ("b", 0, 1, 1, 9)))
+    assert table["verdict"].tolist() == ["not measured", "not supported", "not measured"]
 
 
 def test_a_statistic_measured_twice_is_refused():

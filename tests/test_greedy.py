@@ -46,7 +46,10 @@ def test_each_step_takes_the_best_of_a_brute_force_search(zoo):
 
 def test_the_first_addition_is_the_best_pair_of_the_pair_ensembles(zoo):
     pairs_P2 = np.array([[3, other] for other in (0, 1, 2, 4, 5)])
-    accuracy_P = ensemble_accuracy(ensemble_counts(*zoo, "mean_probability", pairs_P2))
+    logits, *others = zoo
+    predicted_MN = np.argmax(logits, axis=2)
+    counts = ensemble_counts(logits, predicted_MN, *others, "mean_probability", pairs_P2)
+    accuracy_P = ensemble_accuracy(counts)
     _, accuracy_K = greedy.greedy_addition(*zoo, 3, [0, 1, 2, 4, 5], 1)
     assert accuracy_K[1] == accuracy_P.max()
 

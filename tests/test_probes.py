@@ -1,5 +1,5 @@
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from dissent import probes
 from dissent.commandline import InputError
-from dissent.examples import Examples, ids_sha256
+from dissent.examples import Examples
 from dissent.logits import Key, write_logits
 
 
@@ -218,18 +218,19 @@ def examples():
     return Examples("tiny", ids, np.zeros((4, 2, 2), np.uint8), labels_N, splits_N, ("x", "y"))
 
 
-def key(ids_hash):
-    return Key("0", {}, ids_hash, ["x", "y"], "features", "float16", {})
+def key(examples):
+    hashes = examples.ids_sha256, examples.content_sha256
+    return Key("0", {}, *hashes, ["x", "y"], "features", "float16", {})
 
 
-def write(path, features_ND, ids_hash):
-    write_logits(path, key(ids_hash), features_ND)
+def write(path, features_ND, examples):
+    write_logits(path, key(examples), features_ND)
     return path
 
 
 def test_features_are_read_and_standardised_on_the_training_split(tmp_path, examples):
     features_ND = np.array([[1.0, 2.0], [2.0, 2.5], [3.0, 4.0], [9.0, 9.0]])
-    path = write(tmp_path / "m.safetensors", features_ND, examples.ids_sha256)
+    path = write(tmp_path / "m.safetensors", features_ND, examples)
     oracle_ND = StandardScaler().fit(features_ND[:3]).transform(features_ND)
     read_ND = probes.read_features(path, examples, "train")
     assert read_ND.dtype == np.float64
@@ -237,16 +238,19 @@ def test_features_are_read_and_standardised_on_the_training_split(tmp_path, exam
 
 
 def test_features_that_cannot_be_probed_are_refused(tmp_path, examples):
-    path = write(tmp_path / "m.safetensors", np.full((4, 2), np.nan), examples.ids_sha256)
+    path = write(tmp_path / "m.safetensors", np.full((4, 2), np.nan), examples)
     with pytest.raises(InputError, match="no finite numbers"):
         probes.read_features(path, examples, "train")
-    path = write(tmp_path / "m.safetensors", np.ones((4, 2)), ids_sha256("abdc"))
+    path = write(tmp_path / "m.safetensors", np.ones((4, 2)), replace(examples, ids=tuple("abdc")))
     with pytest.raises(InputError, match="another order"):
         probes.read_features(path, examples, "train")
-    path = write(tmp_path / "m.safetensors", np.ones((4, 2)), examples.ids_sha256)
+    path = write(tmp_path / "m.safetensors", np.ones((4, 2)), replace(examples, labels=np.ones(4)))
+    with pytest.raises(InputError, match="other images or labels"):
+        probes.read_features(path, examples, "train")
+    path = write(tmp_path / "m.safetensors", np.ones((4, 2)), examples)
     with pytest.raises(InputError, match="has no split 'tune'"):
         probes.read_features(path, examples, "tune")
-    header = {"key": json.dumps(asdict(key(examples.ids_sha256)))}
+    header = {"key": json.dumps(asdict(key(examples)))}
     save_file({"predicted": np.zeros(4, np.int32)}, path, header)
     with pytest.raises(InputError, match="no features"):
         probes.read_features(path, examples, "train")

@@ -2,9 +2,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from scipy import stats
 from sklearn.metrics import cohen_kappa_score
 
+from dissent.bootstrap import percentile_interval
+from dissent.pairwise import error_consistency, pair_counts
 from dissent.relations import base_pair_measures, resample_models, spearman_rows
 
 
@@ -20,7 +23,7 @@ def sample():
 
 
 def test_first_row_is_the_sample_itself(sample):
-    measures = base_pair_measures(**sample, n_resamples=3, seed=0)
+    measures = base_pair_measures(**sample, n_resamples=3, rng=np.random.default_rng(0))
     base_N = sample["base_correct_N"]
     for p in range(4):
         other_N, ensemble_N = sample["correct_PN"][p], sample["ensemble_correct_PN"][p]
@@ -36,8 +39,39 @@ def test_first_row_is_the_sample_itself(sample):
             assert measures[name][0, p] == pytest.approx(value)
 
 
+def specialisation(angle_N, correct1_N, correct2_N):
+    angle_1N, correct2_1N = np.atleast_2d(angle_N, correct2_N)
+    measures = base_pair_measures(
+        correct1_N, correct2_1N, correct2_1N, angle_1N, 0, np.random.default_rng(0)
+    )
+    return measures["specialisation"][0, 0]
+
+
+def test_specialisation_of_a_worked_example():
+    angle_N = np.array([70.0, 50.0, 40.0, 20.0, 89.0])
+    correct1_N = np.array([True, True, False, False, True])
+    correct2_N = np.array([False, False, True, True, True])
+    assert specialisation(angle_N, correct1_N, correct2_N) == pytest.approx(30)
+    assert np.isnan(specialisation(angle_N, correct1_N, correct1_N))
+
+
+@given(arrays(np.float64, 8, elements=st.floats(5, 85)), arrays(bool, 8), arrays(bool, 8))
+def test_specialisation_does_not_depend_on_which_model_is_first(angle_N, right1_N, right2_N):
+    here = specialisation(angle_N, right1_N, right2_N)
+    np.testing.assert_allclose(here, specialisation(90 - angle_N, right2_N, right1_N), atol=1e-9)
+
+
+def test_models_without_a_difference_are_wholly_consistent_as_in_the_table_of_all_pairs():
+    right_N = np.ones(5, bool)
+    measures = base_pair_measures(
+        right_N, right_N[None], right_N[None], np.full((1, 5), 45.0), 0, np.random.default_rng(0)
+    )
+    expected = error_consistency(pair_counts(np.stack([right_N, right_N])))
+    assert measures["error_consistency"][0] == expected == 1
+
+
 def test_resamples_spread_as_the_standard_error_says(sample):
-    measures = base_pair_measures(**sample, n_resamples=4000, seed=1)
+    measures = base_pair_measures(**sample, n_resamples=4000, rng=np.random.default_rng(1))
     rate_P = measures["error_inconsistency"][0]
     np.testing.assert_allclose(
         measures["error_inconsistency"][1:].std(axis=0),
@@ -48,7 +82,7 @@ def test_resamples_spread_as_the_standard_error_says(sample):
 
 def test_all_pairs_are_resampled_on_the_same_examples(sample):
     sample["correct_PN"][1] = sample["correct_PN"][0]
-    measures = base_pair_measures(**sample, n_resamples=50, seed=0)
+    measures = base_pair_measures(**sample, n_resamples=50, rng=np.random.default_rng(0))
     inconsistency_RP = measures["error_inconsistency"]
     np.testing.assert_array_equal(inconsistency_RP[:, 0], inconsistency_RP[:, 1])
 
@@ -56,7 +90,7 @@ def test_all_pairs_are_resampled_on_the_same_examples(sample):
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=12), st.integers(0, 3))
 def test_models_are_drawn_within_their_category(categories, seed):
     category_P = np.array(categories)
-    index_RP = resample_models(category_P, 20, seed)
+    index_RP = resample_models(category_P, 20, np.random.default_rng(seed))
     np.testing.assert_array_equal(index_RP[0], np.arange(len(category_P)))
     np.testing.assert_array_equal(category_P[index_RP], np.tile(category_P, (21, 1)))
 
@@ -74,3 +108,16 @@ def test_spearman_leaves_out_what_is_undefined():
     values = spearman_rows(first, second)
     assert values[0] == pytest.approx(stats.spearmanr([1, 2, 4], [3, 1, 5]).statistic)
     assert np.isnan(values[1])
+
+
+def test_two_pairs_make_no_trend_however_often_they_are_drawn():
+    first = np.array([[0.0, 4, 4, 0], [0, 4, np.nan, 0]])
+    second = np.array([[0.1, 0.3, 0.3, 0.1], [0.1, 0.3, 0.2, 0.1]])
+    assert np.isnan(spearman_rows(first, second)).all()
+    assert spearman_rows(first[:1], np.array([[0.1, 0.3, 0.4, 0.1]])) > 0
+
+
+def test_one_model_in_each_of_two_categories_has_no_interval():
+    index_RP = resample_models(np.array([0, 4]), 100, np.random.default_rng(0))
+    value_R = spearman_rows(np.array([0, 4])[index_RP], np.array([0.1, 0.3])[index_RP])
+    assert np.isnan(percentile_interval(value_R[1:])).all()

@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -8,7 +7,6 @@ from sklearn.metrics import recall_score
 from dissent import specialisation
 
 confidences = arrays(np.float32, 8, elements=st.floats(0.125, 1, width=32))
-booleans = arrays(bool, 8)
 
 
 def test_angle_of_known_directions():
@@ -39,25 +37,6 @@ def test_examples_of_figure_3():
     found = specialisation.any_inconsistent(correct_MN, np.array([[0, 1], [0, 2]]))
     assert found.tolist() == [False, True, False, True]
     assert specialisation.any_inconsistent(correct_MN, [[0, 1]]).tolist() == [0, 1, 0, 0]
-
-
-def test_specialisation_of_a_worked_example():
-    angle_N = np.array([70.0, 50.0, 40.0, 20.0, 89.0])
-    correct1_N = np.array([True, True, False, False, True])
-    correct2_N = np.array([False, False, True, True, True])
-    assert specialisation.specialisation(angle_N, correct1_N, correct2_N) == pytest.approx(30)
-    assert np.isnan(specialisation.specialisation(angle_N, correct1_N, correct1_N))
-
-
-@given(confidences, confidences, booleans, booleans)
-def test_specialisation_does_not_depend_on_which_model_is_first(first, second, right1, right2):
-    here = specialisation.specialisation(
-        specialisation.confidence_angle(first, second), right1, right2
-    )
-    swapped = specialisation.specialisation(
-        specialisation.confidence_angle(second, first), right2, right1
-    )
-    np.testing.assert_allclose(here, swapped, atol=1e-9)
 
 
 def test_class_specialisation_matches_scikit_learn():

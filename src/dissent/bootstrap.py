@@ -7,9 +7,7 @@ import numpy as np
 from dissent.progress import progress
 
 RESAMPLED_ELEMENTS = 2**21  # resampled counts held at a time: 16 MB
-DEFINED = (
-    0.95  # least share of resamples with a value: what is left of fewer is not the same spread
-)
+DEFINED = 0.95  # least share of resamples with a value: of fewer, the spread is another
 
 
 def percentile_interval(resampled_R: np.ndarray, level: float = 0.95) -> np.ndarray:

@@ -8,12 +8,12 @@ SUPPORTED, NOT_SUPPORTED, NOT_MEASURED = "supported", "not supported", "not meas
 
 
 def evaluate(claims: pd.DataFrame, statistics: pd.DataFrame) -> pd.DataFrame:
-    """Claims with this run's value, interval, n and verdict.
+    """Claims with this run's value, interval, n, what n counts, and verdict.
 
     A claim is supported if the whole interval of its statistic lies on the claimed side of the
     threshold, not supported otherwise, and not measured if the run has no such statistic or could
-    not give it a value and an interval. Raises InputError for a comparison other than > and <, or for a
-    statistic that is given twice.
+    not give it a value and an interval. Raises InputError for a comparison other than > and <, or
+    for a statistic that is given twice.
     """
     unknown = sorted(set(claims["comparison"]) - {">", "<"})
     if unknown:

@@ -13,7 +13,7 @@ from scipy.special import expit
 
 from dissent.commandline import InputError
 from dissent.examples import Examples
-from dissent.logits import open_logits
+from dissent.logits import of_examples, open_logits
 
 # Strengths of the L2 penalty that are tried, strongest first, beside a mean loss. scikit-learn's C
 # is 1 / (penalty * number of training examples).
@@ -30,7 +30,7 @@ def read_features(path: str | os.PathLike, examples: Examples, train_split: str)
 
     Raises InputError if the file is of other examples, has no features, or not all are numbers.
     """
-    tensors = open_logits(path, example_ids_sha256=examples.ids_sha256).tensors
+    tensors = open_logits(path, **of_examples(examples)).tensors
     if "features" not in tensors:
         raise InputError(f"{path} has no features to probe: choose a model whose file has them")
     if not np.isfinite(tensors["features"]).all():

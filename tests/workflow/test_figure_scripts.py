@@ -5,6 +5,7 @@ is never wrong together.
 """
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -35,14 +36,15 @@ GROUPS = ["both wrong", "only 2 correct", "only 1 correct", "both correct"]
 N = 60
 SUFFIXES = ("svg", "pdf", "png", "csv")
 COMMON = {"run": "test", "level": 0.9}
+CATEGORIES = {"categories": {model: MODELS[model] for model in COMPARED}}
 OPTIONS = {
     "fig1_error_inconsistency": ({"pairs", "categories"}, {"base": "base", **COMMON}),
     "fig2_ensemble_gain": ({"pairs"}, {"base": "base", "rule": "mean_logit", **COMMON}),
-    "fig3_specialisation": ({"angles", "models"}, {"run": "test"}),
-    "fig4_classes": ({"angles", "classes", "models"}, COMMON),
+    "fig3_specialisation": ({"angles"}, {"run": "test"} | CATEGORIES),
+    "fig4_classes": ({"angles", "classes"}, COMMON | CATEGORIES),
     "fig5_greedy": ({"greedy"}, COMMON),
     "fig6_features": ({"mixing", "selection"}, {"base": "base", **COMMON}),
-    "fig7_downstream": ({"singles", "pairs", "models"}, COMMON),
+    "fig7_downstream": ({"singles", "pairs"}, COMMON | CATEGORIES),
 }
 
 
@@ -137,7 +139,7 @@ def downstream_tables(rng):
     better = [singles["map"][list(pair)].max() for pair in combinations(range(3), 2)]
     pairs = pairs.assign(error_inconsistency=rng.uniform(0.1, 0.4, 3), gain=[0.1, -0.1, 0])
     pairs = pairs.assign(map=better + pairs["gain"], **around(pairs["gain"]), n=N)
-    return singles.assign(n=N), pairs
+    return singles.assign(accuracy_low=0.7, accuracy_high=0.8, accuracy_n=2 * N, n=N), pairs
 
 
 @pytest.fixture(scope="module")
@@ -152,11 +154,9 @@ def tables():
     categories["low"], categories["high"] = around(categories["mean"]).values()
     categories.loc[1, ["low", "high"]] = np.nan
     categories = categories.assign(measure="error_inconsistency", n_models=1)
-    models = pd.DataFrame({"model": MODELS.keys(), "category": MODELS.values()})
     return {
         "pairs": pairs,
         "categories": pd.concat([categories, categories.assign(measure="conversion_rate", mean=9)]),
-        "models": models.assign(accuracy_low=0.7, accuracy_high=0.8, n=N),
         "angles": angles.drop(columns="difference"),
         "classes": classes,
         "differences": angles[["class", "model2", "difference"]],
@@ -233,6 +233,7 @@ def test_another_process_with_other_settings_draws_the_same_bytes(name, folder, 
     chosen = options(name, folder, "there")
     command = [sys.executable, SCRIPTS / f"{name}.py"]
     for option, value in chosen.items():
+        value = json.dumps(value) if isinstance(value, dict) else value
         command += [f"--{option}", *(value if isinstance(value, list) else [value])]
     settings = {"MATPLOTLIBRC": str(folder / "matplotlibrc"), "PYTHONHASHSEED": "7"}
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"} | settings

@@ -20,6 +20,11 @@ def compared_logits(models):
     return [logits_file(model, PAPER.data) for model in models]
 
 
+def categories_of(models):
+    """Model id to category of just these, so that a new row of the model table changes nothing."""
+    return compact({model: CATEGORY_OF[model] for model in models})
+
+
 rule relate_base_pairs:
     input:
         **code("metrics/relate_base_pairs.py"),
@@ -51,8 +56,8 @@ rule relate_base_pairs:
     shell:
         "PYTHONPATH=src python {input.script} --data {input.data:q} --logits {input.logits:q}"
         " --models {input.models:q} --base {params.base:q} --order {params.order:q}"
-        " --rule {params.rule} --report-split {params.report} --resamples {params.resamples}"
-        " --level {params.level} --output-pairs {output.pairs:q}"
+        " --rule {params.rule:q} --report-split {params.report:q}"
+        " --resamples {params.resamples:q} --level {params.level:q} --output-pairs {output.pairs:q}"
         " --output-categories {output.categories:q} --output-statistics {output.statistics:q}"
         " --log {log:q}"
 
@@ -62,7 +67,6 @@ rule measure_specialisation:
         **code("metrics/measure_specialisation.py"),
         data=data_file(PAPER.data),
         logits=compared_logits([PAPER.base_model, *dict(PAPER.compared).values()]),
-        models=MODEL_TABLE,
     output:
         angles=f"{PAPER_METRICS}/angles.csv",
         classes=f"{PAPER_METRICS}/classes.csv",
@@ -77,12 +81,13 @@ rule measure_specialisation:
         mem_mb=2000,
     params:
         base=PAPER.base_model,
+        tune=RUN.metrics.calibration_split,
         report=RUN.metrics.report_split,
     message:
         "Confidence angles of {params.base} and the compared models"
     shell:
         "PYTHONPATH=src python {input.script} --data {input.data:q} --logits {input.logits:q}"
-        " --models {input.models:q} --base {params.base:q} --report-split {params.report}"
+        " --base {params.base:q} --tune-split {params.tune:q} --report-split {params.report:q}"
         " --output-angles {output.angles:q} --output-classes {output.classes:q} --log {log:q}"
 
 
@@ -116,9 +121,10 @@ rule add_greedily:
         "Greedy addition of weak models to {params.start}"
     shell:
         "PYTHONPATH=src python {input.script} --data {input.data:q} --logits {input.logits:q}"
-        " --models {input.models:q} --start {params.start:q} --highest {params.highest}"
-        " --max-added {params.max_added} --tune-split {params.tune}"
-        " --report-split {params.report} --resamples {params.resamples} --level {params.level}"
+        " --models {input.models:q} --start {params.start:q} --highest {params.highest:q}"
+        " --max-added {params.max_added:q} --tune-split {params.tune:q}"
+        " --report-split {params.report:q} --resamples {params.resamples:q}"
+        " --level {params.level:q}"
         " --output {output.trajectories:q} --output-statistics {output.statistics:q}"
         " --log {log:q}"
 
@@ -143,7 +149,7 @@ rule mix_features:
     resources:
         mem_mb=2000,
     params:
-        categories=compact({model: CATEGORY_OF[model] for model in PAPER.feature_mixing.models}),
+        categories=categories_of(PAPER.feature_mixing.models),
         order=compact(CATEGORIES),
         shares=PAPER.feature_mixing.shares,
         kept=PAPER.feature_mixing.kept,
@@ -157,10 +163,11 @@ rule mix_features:
     shell:
         "PYTHONPATH=src python {input.script} --data {input.data:q} --base {input.base:q}"
         " --others {input.others:q} --categories {params.categories:q} --order {params.order:q}"
-        " --shares {params.shares} --kept {params.kept} --repeats {params.repeats}"
-        " --train-split train --tune-split {params.tune} --report-split {params.report}"
-        " --resamples {params.resamples} --level {params.level} --output-mixing {output.mixing:q}"
-        " --output-selection {output.selection:q} --output-statistics {output.statistics:q}"
+        " --shares {params.shares:q} --kept {params.kept:q} --repeats {params.repeats:q}"
+        " --train-split train --tune-split {params.tune:q} --report-split {params.report:q}"
+        " --resamples {params.resamples:q} --level {params.level:q}"
+        " --output-mixing {output.mixing:q} --output-selection {output.selection:q}"
+        " --output-statistics {output.statistics:q}"
         " --log {log:q}"
 
 
@@ -169,8 +176,8 @@ rule probe_downstream:
         **code("metrics/probe_downstream.py"),
         data=data_file(PAPER.downstream.data),
         features=[logits_file(model, PAPER.downstream.data) for model in PAPER.downstream.models],
-        models=MODEL_TABLE,
-        pairs=PAIR_TABLE,
+        compared_data=data_file(PAPER.data),
+        compared_logits=compared_logits(PAPER.downstream.models),
     output:
         singles=f"{PAPER_METRICS}/downstream_singles.csv",
         pairs=f"{PAPER_METRICS}/downstream_pairs.csv",
@@ -192,7 +199,8 @@ rule probe_downstream:
         "Linear probes on the downstream task"
     shell:
         "PYTHONPATH=src python {input.script} --data {input.data:q} --features {input.features:q}"
-        " --accuracies {input.models:q} --pairs {input.pairs:q} --train-split train"
-        " --report-split {params.report} --resamples {params.resamples} --level {params.level}"
+        " --compared-data {input.compared_data:q} --compared-logits {input.compared_logits:q}"
+        " --train-split train --report-split {params.report:q} --resamples {params.resamples:q}"
+        " --level {params.level:q}"
         " --output-singles {output.singles:q} --output-pairs {output.pairs:q}"
         " --output-statistics {output.statistics:q} --log {log:q}"

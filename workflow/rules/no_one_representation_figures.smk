@@ -74,7 +74,6 @@ rule fig3_specialisation:
     input:
         **code("figures/no_one_representation/fig3_specialisation.py"),
         angles=f"{PAPER_METRICS}/angles.csv",
-        models=MODEL_TABLE,
     output:
         **paper_figure("fig3_specialisation", "who is confident where who is right"),
     log:
@@ -88,11 +87,13 @@ rule fig3_specialisation:
         mem_mb=1000,
     params:
         run=RUN.run,
+        categories=categories_of(dict(PAPER.compared).values()),
     message:
         "Figure 3: confidence angles"
     shell:
-        "PYTHONPATH=src python {input.script} --angles {input.angles:q} --models {input.models:q}"
-        " --run {params.run:q} --output {output:q} --log {log:q}"
+        "PYTHONPATH=src python {input.script} --angles {input.angles:q}"
+        " --categories {params.categories:q} --run {params.run:q} --output {output:q}"
+        " --log {log:q}"
 
 
 rule fig4_classes:
@@ -100,7 +101,6 @@ rule fig4_classes:
         **code("figures/no_one_representation/fig4_classes.py"),
         angles=f"{PAPER_METRICS}/angles.csv",
         classes=f"{PAPER_METRICS}/classes.csv",
-        models=MODEL_TABLE,
     output:
         **paper_figure("fig4_classes", "specialisation by class"),
     log:
@@ -114,13 +114,14 @@ rule fig4_classes:
         mem_mb=1000,
     params:
         run=RUN.run,
+        categories=categories_of(dict(PAPER.compared).values()),
         level=RUN.metrics.confidence_level,
     message:
         "Figure 4: specialisation by class"
     shell:
         "PYTHONPATH=src python {input.script} --angles {input.angles:q}"
-        " --classes {input.classes:q} --models {input.models:q} --run {params.run:q}"
-        " --level {params.level} --output {output:q} --log {log:q}"
+        " --classes {input.classes:q} --categories {params.categories:q}"
+        " --run {params.run:q} --level {params.level} --output {output:q} --log {log:q}"
 
 
 rule fig5_greedy:
@@ -181,7 +182,6 @@ rule fig7_downstream:
         **code("figures/no_one_representation/fig7_downstream.py"),
         singles=f"{PAPER_METRICS}/downstream_singles.csv",
         pairs=f"{PAPER_METRICS}/downstream_pairs.csv",
-        models=MODEL_TABLE,
     output:
         **paper_figure("fig7_downstream", "probes on another task"),
     log:
@@ -195,12 +195,13 @@ rule fig7_downstream:
         mem_mb=1000,
     params:
         run=RUN.run,
+        categories=categories_of(PAPER.downstream.models),
         level=RUN.metrics.confidence_level,
     message:
         "Figure 7: probes on another task"
     shell:
         "PYTHONPATH=src python {input.script} --singles {input.singles:q} --pairs {input.pairs:q}"
-        " --models {input.models:q} --run {params.run:q} --level {params.level}"
+        " --categories {params.categories:q} --run {params.run:q} --level {params.level}"
         " --output {output:q} --log {log:q}"
 
 

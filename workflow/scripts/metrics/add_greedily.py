@@ -63,8 +63,8 @@ def main(arguments: argparse.Namespace) -> None:
     gain_N = np.mean(final_correct_SN, axis=0) - np.mean(start_correct_SN, axis=0)
     low, high = interval(np.mean, gain_N, arguments)
     statistics = pd.DataFrame(
-        [("greedy_gain", gain_N.mean(), low, high, len(gain_N))],
-        columns=["statistic", "value", "low", "high", "n"],
+        [("greedy_gain", gain_N.mean(), low, high, len(gain_N), "examples")],
+        columns=["statistic", "value", "low", "high", "n", "n_of"],
     )
     for table, output in (
         (pd.concat(trajectories), arguments.output),

@@ -1,6 +1,7 @@
 """Error overlap and ensembles of every pair of models, with bootstrap intervals."""
 
 import argparse
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,18 +27,16 @@ def main(arguments: argparse.Namespace) -> None:
     predicted_MN = np.stack([logits["predicted"][report] for logits in predictions.values()])
     table = pairwise.pair_table(list(predictions), predicted_MN == labels_N, predicted_MN)
     counts_P22 = pairwise.pair_counts(predicted_MN == labels_N)
-    columns = {}
-    for measure in OVERLAP:
-        columns |= with_interval(measure.__name__, measure, counts_P22, arguments)
+    columns = with_intervals("", OVERLAP, counts_P22, arguments)
     for rule in ensembles.RULES:
         counts = ensembles.ensemble_counts(
             [logits["logits"][report] for logits in predictions.values()],
+            predicted_MN,
             labels_N,
             models.loc[list(predictions), "temperature"].to_numpy(),
             rule,
         )
-        for measure in ENSEMBLE:
-            columns |= with_interval(f"{rule}_{measure.__name__}", measure, counts, arguments)
+        columns |= with_intervals(f"{rule}_", ENSEMBLE, counts, arguments)
         columns[f"{rule}_rescue_fraction"] = ensembles.rescue_fraction(counts)
         columns[f"{rule}_identity_residual"] = ensembles.identity_residual(counts)
     table = table.assign(**columns)
@@ -47,12 +46,22 @@ def main(arguments: argparse.Namespace) -> None:
     write_table(table, arguments.output)
 
 
-def with_interval(name, measure, counts, arguments) -> dict[str, np.ndarray]:
-    """Columns of a measure and the ends of its bootstrap interval."""
-    low, high = multinomial_interval(
-        counts, measure, arguments.resamples, arguments.seed, arguments.level
+def with_intervals(
+    prefix: str, measures: Sequence[Callable], counts: np.ndarray, arguments: argparse.Namespace
+) -> dict[str, np.ndarray]:
+    """Columns of each measure and the ends of its bootstrap interval, all from the same draws."""
+    low_PS, high_PS = multinomial_interval(
+        counts,
+        lambda drawn: np.stack([measure(drawn) for measure in measures], axis=-1),
+        arguments.resamples,
+        arguments.seed,
+        arguments.level,
     )
-    return {name: measure(counts), f"{name}_low": low, f"{name}_high": high}
+    columns = {}
+    for measure, low_P, high_P in zip(measures, low_PS.T, high_PS.T, strict=True):
+        name = prefix + measure.__name__
+        columns |= {name: measure(counts), f"{name}_low": low_P, f"{name}_high": high_P}
+    return columns
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from dissent import commandline
+from dissent.calibration import fit_temperature
 from dissent.ensembles import scaled_logits, softmax
 from dissent.examples import read_examples
 from dissent.files import write_table
@@ -22,15 +23,11 @@ from dissent.specialisation import (
 def main(arguments: argparse.Namespace) -> None:
     examples = read_examples(arguments.data)
     predictions = open_predictions(arguments.logits, examples)
-    temperatures = pd.read_csv(arguments.models, index_col="model")["temperature"]
-    report = examples.where(arguments.report_split)
+    tune, report = (examples.where(s) for s in (arguments.tune_split, arguments.report_split))
     labels_N = examples.labels[report]
     correct_MN = np.stack([p["predicted"][report] == labels_N for p in predictions.values()])
     confidence_MN = np.stack(
-        [
-            softmax(scaled_logits(p["logits"][report], temperatures[model])).max(axis=1)
-            for model, p in predictions.items()
-        ]
+        [confidence(p["logits"], examples.labels, tune, report) for p in predictions.values()]
     )
     names = list(predictions)
     base = names.index(arguments.base)
@@ -59,14 +56,25 @@ def main(arguments: argparse.Namespace) -> None:
         write_table(pd.concat(tables), output)
 
 
+def confidence(
+    logits_NC: np.ndarray, labels_N: np.ndarray, tune: np.ndarray, report: np.ndarray
+) -> np.ndarray:
+    """Largest probability of each report example, at the temperature that fits the tune examples.
+
+    Fitted here rather than read from the table of all models, which changes with any of them.
+    """
+    temperature = fit_temperature(logits_NC[tune], labels_N[tune])
+    return softmax(scaled_logits(logits_NC[report], temperature)).max(axis=1)
+
+
 if __name__ == "__main__":
     parser = commandline.parser(__doc__)
     parser.add_argument("--data", required=True, type=Path, help="data set file")
     parser.add_argument(
         "--logits", required=True, nargs="+", type=Path, help="of the base and the others"
     )
-    parser.add_argument("--models", required=True, type=Path, help="table of measure_models.py")
     parser.add_argument("--base", required=True, help="id of the base model")
+    parser.add_argument("--tune-split", required=True, help="where temperatures are fitted")
     parser.add_argument("--report-split", required=True)
     parser.add_argument("--output-angles", required=True, type=Path)
     parser.add_argument("--output-classes", required=True, type=Path)

@@ -1,9 +1,10 @@
 """Probe mixed features of a base and other models, and their most diverse dimensions (figure 6).
 
-Two statistics: `mixed_features_gain`, the accuracy of half of both less the better of either, mean
-over the models beyond the least different category; and `selection_saves_dimensions`, the rank
-correlation of category and dimensions needed for the base's accuracy less one point (negative if
-divergent pairs need fewer). Their intervals resample examples and models.
+Two statistics: `mixed_features_gain`, the accuracy of half of both less that of the better of
+either model's own features (all of them), mean over the models beyond the least different category;
+and `selection_saves_dimensions`, the rank correlation of category and dimensions needed for the
+base's accuracy less one point (negative if divergent pairs need fewer). Their intervals resample
+examples and models.
 """
 
 import argparse
@@ -35,8 +36,8 @@ CENSORED = 2  # times the most dimensions tried, where they are not enough
 
 
 def main(arguments: argparse.Namespace) -> None:
-    if not {0, 50, 100} <= set(arguments.shares):
-        raise InputError("--shares lacks 0, 50 or 100: the gain of mixing compares these")
+    if not {0, 50} <= set(arguments.shares):
+        raise InputError("--shares lacks 0 or 50: the gain of mixing compares these")
     examples = read_examples(arguments.data)
     if examples.labels.ndim != 1:
         raise InputError(f"{arguments.data} has several labels an example: give one that has one")
@@ -47,19 +48,25 @@ def main(arguments: argparse.Namespace) -> None:
     }
     n_base = base_ND.shape[1]
     mixing = mixing_rows(features, n_base, arguments)
+    others = other_rows(features, n_base)
     selection = selection_rows(features, n_base, examples, arguments)
-    correct_LN = probe_all([*mixing, *selection], features, n_base, examples, arguments)
+    correct_LN = probe_all([*mixing, *others, *selection], features, n_base, examples, arguments)
     n = correct_LN.shape[1]
-    rng = np.random.default_rng(arguments.seed)
-    counts_NR = resampled_counts(n, arguments.resamples, rng).astype(np.float32)
-    mixing_LR, selection_LR = np.split(correct_LN @ counts_NR, [len(mixing)])
-    write_table(table(mixing, mixing_LR, n, arguments), arguments.output_mixing)
+    example_rng, model_rng = np.random.default_rng(arguments.seed).spawn(2)
+    counts_NR = resampled_counts(n, arguments.resamples, example_rng).astype(np.float32)
+    ends = np.cumsum([len(mixing), len(others)])
+    mixing_LR, other_MR, selection_LR = np.split(correct_LN @ counts_NR, ends)
+    other = table(others, other_MR, n, arguments).set_index("model")
+    other = other[["accuracy", "low", "high"]].add_prefix("other_")
+    mixing_table = table(mixing, mixing_LR, n, arguments).join(other, on="model")
+    write_table(mixing_table, arguments.output_mixing)
     write_table(table(selection, selection_LR, n, arguments), arguments.output_selection)
     mixing_MSTR = mixing_LR.reshape(len(features), len(arguments.shares), arguments.repeats, -1)
     selection_MKR = selection_LR.reshape(len(features), len(arguments.kept), -1)
     rank_M = np.array([arguments.order.index(arguments.categories[model]) for model in features])
     write_table(
-        statistics(rank_M, mixing_MSTR, selection_MKR, n, arguments), arguments.output_statistics
+        statistics(rank_M, mixing_MSTR, other_MR, selection_MKR, n, arguments, model_rng),
+        arguments.output_statistics,
     )
 
 
@@ -73,6 +80,14 @@ def mixing_rows(features: dict[str, np.ndarray], n_base: int, arguments) -> list
                 chosen = mixed_dimensions(n_base, both_ND.shape[1] - n_base, share, rng)
                 rows.append({"model": model, "share": share, "repeat": repeat, "chosen": chosen})
     return rows
+
+
+def other_rows(features: dict[str, np.ndarray], n_base: int) -> list[dict]:
+    """All features of every other model: a wider one than the base is cut in the mixes."""
+    return [
+        {"model": model, "chosen": np.arange(n_base, both_ND.shape[1])}
+        for model, both_ND in features.items()
+    ]
 
 
 def selection_rows(
@@ -131,48 +146,56 @@ def table(rows: list[dict], right_LR: np.ndarray, n: int, arguments) -> pd.DataF
 
 
 def statistics(
-    rank_M: np.ndarray, mixing_MSTR: np.ndarray, selection_MKR: np.ndarray, n: int, arguments
+    rank_M: np.ndarray,
+    mixing_MSTR: np.ndarray,
+    other_MR: np.ndarray,
+    selection_MKR: np.ndarray,
+    n: int,
+    arguments,
+    rng: np.random.Generator,
 ) -> pd.DataFrame:
     """Both statistics with their intervals; their n counts models.
 
     From the models' ranks in the order of categories, and how many of n examples the probes have
-    right: of S shares in T repeats, and of K numbers of dimensions. Axis R: the sample itself, then
-    its resamples.
+    right: of S shares in T repeats, of all features of the others, and of K numbers of dimensions.
+    Axis R: the sample itself, then its resamples.
     """
     diverging_M = rank_M > 0
     if not diverging_M.any():
         raise InputError(
             f"--others are all of category {arguments.order[0]!r}: add one that is not"
         )
-    base_MR, half_MR, other_MR = (
+    base_MR, half_MR = (
         mixing_MSTR[:, arguments.shares.index(share)].mean(axis=1, dtype=np.float64)
-        for share in (0, 50, 100)
+        for share in (0, 50)
     )
     gain_MR = (half_MR - np.maximum(base_MR, other_MR)) / n
     reached_MKR = selection_MKR >= base_MR[0] - TOLERATED_LOSS * n
     never = CENSORED * max(arguments.kept)
     needed_MR = np.where(reached_MKR, np.array(arguments.kept)[:, None], never).min(axis=1)
     rank_MR = np.broadcast_to(rank_M[:, None], needed_MR.shape)
-    gain_R = draw_models(gain_MR[diverging_M], arguments).mean(axis=1)
-    correlation_R = spearman_rows(*(draw_models(v, arguments) for v in (rank_MR, needed_MR)))
+    (gain_RM,) = draw_models(arguments.resamples, rng, gain_MR[diverging_M])
+    gain_R = gain_RM.mean(axis=1)
+    correlation_R = spearman_rows(*draw_models(arguments.resamples, rng, rank_MR, needed_MR))
     values = {
         "mixed_features_gain": (gain_R, diverging_M.sum()),
         "selection_saves_dimensions": (correlation_R, len(rank_M)),
     }
     return pd.DataFrame(
         [
-            (name, value_R[0], *percentile_interval(value_R[1:], arguments.level), n)
+            (name, value_R[0], *percentile_interval(value_R[1:], arguments.level), n, "models")
             for name, (value_R, n) in values.items()
         ],
-        columns=["statistic", "value", "low", "high", "n"],
+        columns=["statistic", "value", "low", "high", "n", "n_of"],
     )
 
 
-def draw_models(values_MR: np.ndarray, arguments) -> np.ndarray:
-    """Values of models drawn with replacement in each resample, [R, M]; row 0 has each once."""
-    one_stratum_M = np.zeros(len(values_MR))
-    index_RM = resample_models(one_stratum_M, arguments.resamples, arguments.seed)
-    return np.take_along_axis(values_MR.T, index_RM, axis=1)
+def draw_models(
+    n_resamples: int, rng: np.random.Generator, *values: np.ndarray
+) -> list[np.ndarray]:
+    """Values [M, R] of the same models drawn with replacement, each [R, M]; row 0 has each once."""
+    index_RM = resample_models(np.zeros(len(values[0])), n_resamples, rng)
+    return [np.take_along_axis(values_MR.T, index_RM, axis=1) for values_MR in values]
 
 
 if __name__ == "__main__":

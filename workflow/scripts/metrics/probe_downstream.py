@@ -14,11 +14,12 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from dissent import commandline
-from dissent.bootstrap import percentile_interval
+from dissent import commandline, pairwise
+from dissent.bootstrap import multinomial_interval, percentile_interval
 from dissent.commandline import InputError
 from dissent.examples import read_examples
 from dissent.files import write_table
+from dissent.logits import open_predictions
 from dissent.probes import (
     fit_probe,
     mean_average_precision,
@@ -44,11 +45,11 @@ def main(arguments: argparse.Namespace) -> None:
     }
     models = list(features)
     pairs = list(combinations(models, 2))
-    accuracy_M = model_accuracies(arguments.accuracies, models)
-    inconsistency_P = pair_inconsistencies(arguments.pairs, pairs)
+    correct_MN = correct_where_compared(models, arguments)
+    inconsistency_P = pairwise.error_inconsistency(pairwise.pair_counts(correct_MN))
     train, report = (examples.where(s) for s in (arguments.train_split, arguments.report_split))
-    rng = np.random.default_rng(arguments.seed)
-    counts_NR = resampled_counts(len(report), arguments.resamples, rng)
+    example_rng, model_rng = np.random.default_rng(arguments.seed).spawn(2)
+    counts_NR = resampled_counts(len(report), arguments.resamples, example_rng)
 
     precision_LR = []
     for members in progress([*((m,) for m in models), *pairs], "probing downstream"):
@@ -60,7 +61,7 @@ def main(arguments: argparse.Namespace) -> None:
     position = {model: i for i, model in enumerate(models)}
     pair_P2 = np.array([[position[model] for model in pair] for pair in pairs])
     gain_PR = pair_PR - single_MR[pair_P2].max(axis=1)
-    singles = pd.DataFrame({"model": models, "accuracy": accuracy_M, "map": single_MR[:, 0]})
+    singles = accuracies(models, correct_MN, arguments).assign(map=single_MR[:, 0])
     singles["low"], singles["high"] = percentile_interval(single_MR[:, 1:].T, arguments.level)
     table = pd.DataFrame(pairs, columns=["model1", "model2"]).assign(
         error_inconsistency=inconsistency_P, map=pair_PR[:, 0], gain=gain_PR[:, 0]
@@ -69,30 +70,34 @@ def main(arguments: argparse.Namespace) -> None:
     write_table(singles.assign(n=len(report)), arguments.output_singles)
     write_table(table.assign(n=len(report)), arguments.output_pairs)
     write_table(
-        statistics(pair_P2, inconsistency_P, gain_PR, arguments), arguments.output_statistics
+        statistics(pair_P2, inconsistency_P, gain_PR, arguments, model_rng),
+        arguments.output_statistics,
     )
 
 
-def model_accuracies(path: Path, models: list[str]) -> np.ndarray:
-    """Accuracy of each model, [M], from the table of measure_models.py."""
-    accuracy = pd.read_csv(path, index_col="model")["accuracy"]
-    for model in models:
-        if model not in accuracy:
-            raise InputError(f"{path} has no row for {model!r}: measure it before probing it")
-    return accuracy[models].to_numpy()
+def correct_where_compared(models: list[str], arguments) -> np.ndarray:
+    """Whether each model is right on the report examples of the compared data, bool [M, N]."""
+    examples = read_examples(arguments.compared_data)
+    predictions = open_predictions(arguments.compared_logits, examples)
+    if sorted(predictions) != sorted(models):
+        raise InputError("--compared-logits should be of the same models as --features")
+    report = examples.where(arguments.report_split)
+    predicted_MN = np.stack([predictions[model]["predicted"][report] for model in models])
+    return predicted_MN == examples.labels[report]
 
 
-def pair_inconsistencies(path: Path, pairs: list[tuple[str, str]]) -> np.ndarray:
-    """Error inconsistency of each pair, [P], in whichever order measure_pairs.py has its models."""
-    columns = ["model1", "model2", "error_inconsistency"]
-    rows = pd.read_csv(path, usecols=columns)[columns].itertuples(index=False)
-    known = {frozenset((model1, model2)): value for model1, model2, value in rows}
-    for model1, model2 in pairs:
-        if frozenset((model1, model2)) not in known:
-            raise InputError(
-                f"{path} has no row for {model1!r} and {model2!r}: measure both before probing them"
-            )
-    return np.array([known[frozenset(pair)] for pair in pairs])
+def accuracies(models: list[str], correct_MN: np.ndarray, arguments) -> pd.DataFrame:
+    """One row a model: accuracy on the compared data, its interval over examples, and n."""
+    right_M, n = correct_MN.sum(axis=1), correct_MN.shape[1]
+    low, high = multinomial_interval(
+        np.stack([right_M, n - right_M], axis=1),
+        lambda counts: counts[..., 0] / n,
+        arguments.resamples,
+        arguments.seed,
+        arguments.level,
+    )
+    columns = {"accuracy": right_M / n, "accuracy_low": low, "accuracy_high": high}
+    return pd.DataFrame({"model": models, **columns, "accuracy_n": n})
 
 
 def probe(train_ND: np.ndarray, labels_NC: np.ndarray) -> np.ndarray:
@@ -125,7 +130,11 @@ def centred(values_LR: np.ndarray) -> np.ndarray:
 
 
 def statistics(
-    pair_P2: np.ndarray, inconsistency_P: np.ndarray, gain_PR: np.ndarray, arguments
+    pair_P2: np.ndarray,
+    inconsistency_P: np.ndarray,
+    gain_PR: np.ndarray,
+    arguments,
+    rng: np.random.Generator,
 ) -> pd.DataFrame:
     """Both statistics; n counts pairs. Axis R: the sample itself, then its resamples.
 
@@ -133,7 +142,7 @@ def statistics(
     them count. Error inconsistency is taken as known.
     """
     n_models = pair_P2.max() + 1
-    index_RM = resample_models(np.zeros(n_models), arguments.resamples, arguments.seed)
+    index_RM = resample_models(np.zeros(n_models), arguments.resamples, rng)
     pair_of_MM = np.full((n_models, n_models), -1)
     pair_of_MM[tuple(pair_P2.T)] = pair_of_MM[tuple(pair_P2.T[::-1])] = np.arange(len(pair_P2))
     drawn_RP = pair_of_MM[index_RM[:, pair_P2[:, 0]], index_RM[:, pair_P2[:, 1]]]
@@ -144,21 +153,26 @@ def statistics(
         "diverse_pair_downstream_gain": spearman_rows(inconsistency_RP, gain_RP),
         "most_diverse_pair_rank": rankdata(-gain_PR, axis=0)[most_diverse],
     }
-    return pd.DataFrame(
+    table = pd.DataFrame(
         [
             (name, value_R[0], *percentile_interval(value_R[1:], arguments.level), len(pair_P2))
             for name, value_R in values.items()
         ],
         columns=["statistic", "value", "low", "high", "n"],
     )
+    return table.assign(n_of="pairs")
 
 
 if __name__ == "__main__":
     parser = commandline.parser(__doc__)
     parser.add_argument("--data", required=True, type=Path, help="multi-label data set file")
     parser.add_argument("--features", required=True, nargs="+", type=Path, help="logits files")
-    parser.add_argument("--accuracies", required=True, type=Path, help="of measure_models.py")
-    parser.add_argument("--pairs", required=True, type=Path, help="of measure_pairs.py")
+    parser.add_argument(
+        "--compared-data", required=True, type=Path, help="data set file all models predict"
+    )
+    parser.add_argument(
+        "--compared-logits", required=True, nargs="+", type=Path, help="logits files on it"
+    )
     parser.add_argument("--train-split", required=True, help="where probes are fitted")
     parser.add_argument("--report-split", required=True, help="where precision is reported")
     parser.add_argument("--resamples", required=True, type=int)

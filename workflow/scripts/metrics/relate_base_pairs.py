@@ -36,6 +36,7 @@ def main(arguments: argparse.Namespace) -> None:
         )
     report = examples.where(arguments.report_split)
     labels_N = examples.labels[report]
+    example_rng, model_rng = np.random.default_rng(arguments.seed).spawn(2)
     paths = {path.stem: path for path in arguments.logits}
     predictions = open_predictions([paths[m] for m in (arguments.base, *others)], examples)
 
@@ -44,24 +45,27 @@ def main(arguments: argparse.Namespace) -> None:
         return scaled_logits(predictions[model]["logits"][report], temperature)
 
     base_NC = tempered(arguments.base)
+    base_predicted_N = predictions[arguments.base]["predicted"][report]
     base_confidence_N = softmax(base_NC).max(axis=1)
     correct, ensemble_correct, angle = [], [], []
     for model in progress(others, "pairs with the base model"):
         other_NC = tempered(model)
-        correct.append(predictions[model]["predicted"][report] == labels_N)
-        ensemble_correct.append(pair_prediction(base_NC, other_NC, arguments.rule) == labels_N)
+        predicted_2N = np.stack([base_predicted_N, predictions[model]["predicted"][report]])
+        together_N = pair_prediction(base_NC, other_NC, predicted_2N, arguments.rule)
+        correct.append(predicted_2N[1] == labels_N)
+        ensemble_correct.append(together_N == labels_N)
         angle.append(confidence_angle(base_confidence_N, softmax(other_NC).max(axis=1)))
     measures = relations.base_pair_measures(
-        predictions[arguments.base]["predicted"][report] == labels_N,
+        base_predicted_N == labels_N,
         np.stack(correct),
         np.stack(ensemble_correct),
         np.stack(angle),
         arguments.resamples,
-        arguments.seed,
+        example_rng,
     )
     rank = {category: i for i, category in enumerate(arguments.order)}
     category_P = models.loc[others, "category"].map(rank).to_numpy()
-    index_RP = relations.resample_models(category_P, arguments.resamples, arguments.seed)
+    index_RP = relations.resample_models(category_P, arguments.resamples, model_rng)
     drawn = {name: np.take_along_axis(v, index_RP, axis=1) for name, v in measures.items()}
     write_table(category_means(drawn, category_P, arguments), arguments.output_categories)
     write_table(trends(drawn, category_P, arguments.level), arguments.output_statistics)
@@ -88,7 +92,8 @@ def trends(drawn, category_P, level) -> pd.DataFrame:
         value_R = relations.spearman_rows(drawn[first], drawn[second])
         low, high = percentile_interval(value_R[1:], level)
         rows.append((statistic, value_R[0], low, high, len(category_P)))
-    return pd.DataFrame(rows, columns=["statistic", "value", "low", "high", "n"])
+    table = pd.DataFrame(rows, columns=["statistic", "value", "low", "high", "n"])
+    return table.assign(n_of="pairs with the base model")
 
 
 def pair_rows(others, models, measures, arguments) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """Figure 3: which of two models is the confident one, by which of them is right."""
 
 import argparse
+import json
 from pathlib import Path
 
 import numpy as np
@@ -25,12 +26,11 @@ EQUAL = 45  # degrees: beyond it, model 1 is the more confident, and its predict
 
 def main(arguments: argparse.Namespace) -> None:
     angles = pd.read_csv(arguments.angles, dtype={"class": str})
-    categories = pd.read_csv(arguments.models, index_col="model")["category"]
-    figure, table = draw(angles, categories, arguments.run)
+    figure, table = draw(angles, arguments.categories, arguments.run)
     figures.save_figure(figure, table, arguments.output)
 
 
-def draw(angles: pd.DataFrame, categories: pd.Series, run: str) -> tuple[Figure, pd.DataFrame]:
+def draw(angles: pd.DataFrame, categories: dict[str, str], run: str) -> tuple[Figure, pd.DataFrame]:
     """The figure and what it draws."""
     others = figures.by_category(angles["model2"], categories)
     angles = angles.assign(category=angles["model2"].map(categories))
@@ -89,7 +89,7 @@ def draw_histograms(axes: Axes, table: pd.DataFrame) -> None:
     axes.set_ylim(bottom=0)
 
 
-def draw_key(axes: Axes, others: list[str], categories: pd.Series, base: str) -> None:
+def draw_key(axes: Axes, others: list[str], categories: dict[str, str], base: str) -> None:
     """The legend, where the paper has no panel."""
     axes.set_axis_off()
     pairs = [(f"{model} ({categories[model]})", categories[model]) for model in others]
@@ -108,7 +108,9 @@ def draw_key(axes: Axes, others: list[str], categories: pd.Series, base: str) ->
 if __name__ == "__main__":
     parser = commandline.parser(__doc__)
     parser.add_argument("--angles", required=True, type=Path, help="of measure_specialisation.py")
-    parser.add_argument("--models", required=True, type=Path, help="of measure_models.py")
+    parser.add_argument(
+        "--categories", required=True, type=json.loads, help="JSON: model id to category"
+    )
     parser.add_argument("--run", required=True, help="name of the run")
     parser.add_argument("--output", required=True, nargs="+", type=Path, help="svg, pdf, png, csv")
     commandline.run(main, parser.parse_args())

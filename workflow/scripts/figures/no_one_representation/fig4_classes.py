@@ -1,6 +1,7 @@
 """Figure 4: in which classes each of two models is the better one."""
 
 import argparse
+import json
 from pathlib import Path
 from statistics import NormalDist
 
@@ -19,13 +20,12 @@ def main(arguments: argparse.Namespace) -> None:
     angles, classes = (
         pd.read_csv(path, dtype={"class": str}) for path in (arguments.angles, arguments.classes)
     )
-    categories = pd.read_csv(arguments.models, index_col="model")["category"]
-    figure, table = draw(angles, classes, categories, arguments.run, arguments.level)
+    figure, table = draw(angles, classes, arguments.categories, arguments.run, arguments.level)
     figures.save_figure(figure, table, arguments.output)
 
 
 def draw(
-    angles: pd.DataFrame, classes: pd.DataFrame, categories: pd.Series, run: str, level: float
+    angles: pd.DataFrame, classes: pd.DataFrame, categories: dict[str, str], run: str, level: float
 ) -> tuple[Figure, pd.DataFrame]:
     """The figure and what it draws."""
     table = drawn(angles, classes, level)
@@ -96,7 +96,9 @@ if __name__ == "__main__":
     parser = commandline.parser(__doc__)
     parser.add_argument("--angles", required=True, type=Path, help="of measure_specialisation.py")
     parser.add_argument("--classes", required=True, type=Path, help="of the same script")
-    parser.add_argument("--models", required=True, type=Path, help="of measure_models.py")
+    parser.add_argument(
+        "--categories", required=True, type=json.loads, help="JSON: model id to category"
+    )
     parser.add_argument("--run", required=True, help="name of the run")
     parser.add_argument("--level", required=True, type=float, help="coverage of the intervals")
     parser.add_argument("--output", required=True, nargs="+", type=Path, help="svg, pdf, png, csv")

@@ -1,6 +1,7 @@
 """Figure 7: models and pairs of them on a task that none was trained for."""
 
 import argparse
+import json
 from pathlib import Path
 
 import numpy as np
@@ -19,16 +20,15 @@ LABELLED = 3  # pairs, and the most inconsistent one
 
 def main(arguments: argparse.Namespace) -> None:
     tables = map(pd.read_csv, (arguments.singles, arguments.pairs))
-    models = pd.read_csv(arguments.models, index_col="model")
-    figure, table = draw(*tables, models, arguments.run, arguments.level)
+    figure, table = draw(*tables, arguments.categories, arguments.run, arguments.level)
     figures.save_figure(figure, table, arguments.output)
 
 
 def draw(
-    singles: pd.DataFrame, pairs: pd.DataFrame, models: pd.DataFrame, run: str, level: float
+    singles: pd.DataFrame, pairs: pd.DataFrame, categories: dict[str, str], run: str, level: float
 ) -> tuple[Figure, pd.DataFrame]:
     """The figure and what it draws."""
-    table = drawn(singles, pairs, models)
+    table = drawn(singles, pairs, categories)
     by_panel = dict(iter(table.groupby("panel")))
     figure = pyplot.figure(figsize=(figures.WIDTH, 6.4), layout="constrained")
     (single, matrix), (joined, gained) = figure.subplots(2, 2)
@@ -50,19 +50,19 @@ def draw(
         figure,
         run,
         f"{singles['n'].iloc[0]:,} examples of the new task, {len(singles)} models, {len(pairs)} "
-        f"pairs; accuracy and error inconsistency: {models['n'].iloc[0]:,} others",
+        f"pairs; accuracy and error inconsistency: {singles['accuracy_n'].iloc[0]:,} others",
         f"Whiskers: {level:.0%} bootstrap over examples; pairs named: the {LABELLED} highest and "
         "the most inconsistent one",
     )
     return figure, table
 
 
-def drawn(singles: pd.DataFrame, pairs: pd.DataFrame, models: pd.DataFrame) -> pd.DataFrame:
+def drawn(singles: pd.DataFrame, pairs: pd.DataFrame, categories: dict[str, str]) -> pd.DataFrame:
     """Rows of single models and of pairs; each model goes by a letter."""
     letter = pd.Series([chr(ord("A") + i) for i in range(len(singles))], singles["model"])
     intervals = {"low": "map_low", "high": "map_high"}
     alone = singles.rename(columns={"model": "model1"} | intervals).assign(letter=letter.to_numpy())
-    alone = alone.join(models[["category", "accuracy_low", "accuracy_high"]], on="model1")
+    alone["category"] = alone["model1"].map(categories)
     joined = pairs.rename(columns={"low": "gain_low", "high": "gain_high"})
     joined["letter"] = pairs["model1"].map(letter) + pairs["model2"].map(letter)
     parts = [alone.assign(panel="singles"), joined.assign(panel="pairs")]
@@ -111,7 +111,9 @@ if __name__ == "__main__":
     parser = commandline.parser(__doc__)
     parser.add_argument("--singles", required=True, type=Path, help="of probe_downstream.py")
     parser.add_argument("--pairs", required=True, type=Path, help="of probe_downstream.py")
-    parser.add_argument("--models", required=True, type=Path, help="of measure_models.py")
+    parser.add_argument(
+        "--categories", required=True, type=json.loads, help="JSON: model id to category"
+    )
     parser.add_argument("--run", required=True, help="name of the run")
     parser.add_argument("--level", required=True, type=float, help="coverage of the intervals")
     parser.add_argument("--output", required=True, nargs="+", type=Path, help="svg, pdf, png, csv")

@@ -1,17 +1,21 @@
-"""The two probing scripts, run as a rule runs them on small synthetic files."""
+"""The scripts of metrics, run as a rule runs them on small synthetic files."""
 
+import copy
 import importlib.util
 import json
 import os
 import subprocess
 import sys
 from argparse import Namespace
-from itertools import combinations, product
+from itertools import combinations, combinations_with_replacement
+from math import factorial, prod
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.optimize import minimize_scalar
+from scipy.special import softmax
 from scipy.stats import binom, spearmanr
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
@@ -20,7 +24,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from dissent.examples import Examples, read_examples, write_examples
-from dissent.logits import Key, open_logits, write_logits
+from dissent.logits import Key, open_logits, open_predictions, write_logits
 from dissent.probes import PENALTIES, eleven_point_average_precision
 
 ROOT = Path(__file__).parents[2]
@@ -51,7 +55,10 @@ def load(script):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A single-label and a multi-label data set, and the features of four models on each."""
+    """A single-label and a multi-label data set, and the features of four models on each.
+
+    On the first they have logits, so far from 0 that float16 has steps of 1/2.
+    """
     folder = tmp_path_factory.mktemp("probes")
     rng = np.random.default_rng(0)
     n = sum(SIZES.values())
@@ -69,12 +76,141 @@ def folder(tmp_path_factory):
             classes=tuple("abcd"),
         )
         write_examples(folder / f"{name}.safetensors", examples)
-        key = Key("0", {}, examples.ids_sha256, list("abcd"), "features", "float16", {})
+        hashes = examples.ids_sha256, examples.content_sha256
+        output = "logits" if name == "single" else "features"
+        key = Key("0", {}, *hashes, list("abcd"), output, "float16", {})
         for model, (first, second) in VIEWS.items():
             seen_NH = hidden_NH * np.repeat([first, second], 3)
             features_ND = seen_NH @ projections[model] + rng.normal(size=(n, WIDTHS[model]))
-            write_logits(folder / name / f"{model}.safetensors", key, features_ND)
+            logits_NC = (scores_NC + 2 * rng.normal(size=(n, 4)) + 1000).astype(np.float32)
+            given = (logits_NC, examples.labels) if name == "single" else ()
+            write_logits(folder / name / f"{model}.safetensors", key, features_ND, *given)
+    models = pd.DataFrame({"model": list(VIEWS), "temperature": [0.8, 1, 1.2, 1.5]})
+    models["in_window"] = True
+    models["category"] = ["reinit", "reinit", "architectures", "datasets"]
+    models.assign(accuracy=0.5, accuracy_tune=0.5).to_csv(folder / "models.csv", index=False)
     return folder
+
+
+def logits_files(folder, name="single"):
+    return [folder / name / f"{model}.safetensors" for model in VIEWS]
+
+
+def report_predictions(folder):
+    """Whether each model is right on the report examples, [M, N], by its float32 prediction."""
+    examples = read_examples(folder / "single.safetensors")
+    report = examples.where("report")
+    opened = open_predictions(logits_files(folder), examples).values()
+    return np.stack([one["predicted"][report] for one in opened]) == examples.labels[report]
+
+
+REPORTING = {"report_split": "report", "resamples": 300, "level": 0.9}
+
+
+def relate_options(folder):
+    return {
+        "data": folder / "single.safetensors",
+        "logits": logits_files(folder),
+        "models": folder / "models.csv",
+        "base": "base",
+        "order": json.dumps(ORDER),
+        "rule": "mean_logit",
+        "output_pairs": folder / "base_pairs.csv",
+        "output_categories": folder / "base_pairs_categories.csv",
+        "output_statistics": folder / "base_pairs_statistics.csv",
+    } | REPORTING
+
+
+@pytest.fixture(scope="module")
+def related(folder):
+    """Tables of all pairs, of pairs with the base model, and their trends."""
+    options = relate_options(folder)
+    shared = {name: options[name] for name in ("data", "logits", "models", *REPORTING)}
+    done = run("measure_pairs.py", **shared, output=folder / "all_pairs.csv")
+    assert done.returncode == 0, done.stderr
+    done = run("relate_base_pairs.py", **options)
+    assert done.returncode == 0, done.stderr
+    names = ("all_pairs", "base_pairs", "base_pairs_statistics")
+    return [pd.read_csv(folder / f"{name}.csv") for name in names]
+
+
+def test_members_are_right_alike_in_all_columns_of_a_pair(folder, related):
+    pairs, _, _ = related
+    correct_MN = report_predictions(folder)
+    examples = read_examples(folder / "single.safetensors")
+    report = examples.where("report")
+    stored = [
+        one["logits"][report] for one in open_predictions(logits_files(folder), examples).values()
+    ]
+    assert (np.argmax(stored, axis=2) == examples.labels[report]).mean() != correct_MN.mean()
+    both = list(combinations(correct_MN.mean(axis=1), 2))
+    np.testing.assert_allclose(pairs[["accuracy1", "accuracy2"]], both)
+    for rule in ("mean_probability", "mean_logit", "most_confident"):
+        mean = (pairs["accuracy1"] + pairs["accuracy2"]) / 2
+        gain = pairs[f"{rule}_ensemble_accuracy"] - mean
+        np.testing.assert_allclose(pairs[f"{rule}_ensemble_gain"], gain, atol=1e-15)
+        np.testing.assert_allclose(pairs[f"{rule}_identity_residual"], 0, atol=1e-12)
+        for measure in ("ensemble_accuracy", "ensemble_gain", "conversion_rate"):
+            name = f"{rule}_{measure}"
+            assert pairs[name].between(pairs[f"{name}_low"], pairs[f"{name}_high"]).all()
+
+
+def test_both_tables_say_the_same_of_a_pair(related):
+    pairs, base_pairs, statistics = related
+    of_base = pairs[pairs["model1"] == "base"]
+    assert of_base["model2"].tolist() == base_pairs["model"].tolist()
+    for name in ("error_inconsistency", "error_consistency"):
+        np.testing.assert_allclose(base_pairs[name], of_base[name], atol=1e-12)
+    for name in ("ensemble_gain", "conversion_rate"):
+        np.testing.assert_allclose(base_pairs[name], of_base[f"mean_logit_{name}"], atol=1e-12)
+    assert (statistics["n"] == 3).all()
+    assert (statistics["n_of"] == "pairs with the base model").all()
+
+
+def test_greedy_statistics_say_what_they_count(folder):
+    options = relate_options(folder)
+    done = run(
+        "add_greedily.py",
+        **{name: options[name] for name in ("data", "logits", "models", *REPORTING)},
+        start=["base"],
+        highest=0.9,
+        max_added=1,
+        tune_split="tune",
+        output=folder / "greedy.csv",
+        output_statistics=folder / "greedy_statistics.csv",
+    )
+    assert done.returncode == 0, done.stderr
+    statistics = pd.read_csv(folder / "greedy_statistics.csv")
+    assert statistics[["n", "n_of"]].to_numpy().tolist() == [[SIZES["report"], "examples"]]
+
+
+def test_confidences_are_at_the_temperatures_that_fit_the_tune_split(folder):
+    done = run(
+        "measure_specialisation.py",
+        data=folder / "single.safetensors",
+        logits=logits_files(folder),
+        base="base",
+        tune_split="tune",
+        report_split="report",
+        output_angles=folder / "angles.csv",
+        output_classes=folder / "classes.csv",
+    )
+    assert done.returncode == 0, done.stderr
+    angles = pd.read_csv(folder / "angles.csv")
+    examples = read_examples(folder / "single.safetensors")
+    tune, place = examples.where("tune"), {name: i for i, name in enumerate(examples.ids)}
+    for model, rows in angles.groupby("model2"):
+        for column, name in (("confidence1", "base"), ("confidence2", model)):
+            path = folder / "single" / f"{name}.safetensors"
+            logits_NC = open_logits(path)["logits"].astype(float)
+
+            def loss(temperature, tune_NC=logits_NC[tune]):
+                return log_loss(examples.labels[tune], softmax(tune_NC / temperature, axis=1))
+
+            temperature = minimize_scalar(loss, bounds=(0.1, 10), method="bounded").x
+            confidence_N = softmax(logits_NC / temperature, axis=1).max(axis=1)
+            expected = confidence_N[[place[example] for example in rows["example"]]]
+            np.testing.assert_allclose(rows[column], expected, rtol=1e-3)
 
 
 def mix_options(folder, **changes):
@@ -136,15 +272,20 @@ def test_the_two_ends_of_the_mixes_are_probes_of_scikit_learn(folder, mixed):
     one_example = 1.01 / SIZES["report"]
     base = mixing[mixing["share"] == 0]["accuracy"]
     np.testing.assert_allclose(base, accuracy("base"), atol=one_example)
-    for model in ("again", "elsewhere"):  # no wider than the base, so that all of it is taken
-        end = mixing[(mixing["share"] == 100) & (mixing["model"] == model)]["accuracy"]
-        np.testing.assert_allclose(end, accuracy(model), atol=one_example)
+    for model in CATEGORIES:
+        rows = mixing[(mixing["share"] == 100) & (mixing["model"] == model)]
+        np.testing.assert_allclose(rows["other_accuracy"], accuracy(model), atol=one_example)
+        # The wide one is cut to the base's width.
+        assert (rows["accuracy"] == rows["other_accuracy"]).all() == (model != "wide")
 
 
 def test_tables_of_mixes_and_selections_are_whole(mixed):
     mixing, selection, _ = mixed
     assert len(mixing) == 3 * 3 * 3
     assert len(selection) == 3 * 3
+    others = mixing[["model", "other_accuracy", "other_low", "other_high"]].drop_duplicates()
+    assert others["model"].tolist() == list(CATEGORIES)
+    assert others["other_accuracy"].between(others["other_low"], others["other_high"]).all()
     for table in mixed[:2]:
         assert (table["category"] == table["model"].map(CATEGORIES)).all()
         assert (table["n"] == SIZES["report"]).all()
@@ -159,11 +300,12 @@ def test_statistics_of_mixing_follow_from_its_tables(mixed):
     mixing, selection, statistics = mixed
     statistics = statistics.set_index("statistic")
     mean = mixing.groupby(["model", "share"])["accuracy"].mean().unstack()
-    gain = mean[50] - mean[[0, 100]].max(axis=1)
+    gain = mean[50] - np.maximum(mean[0], mixing.groupby("model")["other_accuracy"].first())
     found = statistics.loc["mixed_features_gain"]
     assert found["value"] == pytest.approx(gain[["wide", "elsewhere"]].mean())
     assert found["low"] < found["value"] < found["high"]
     assert found["n"] == 2
+    assert (statistics["n_of"] == "models").all()
     goal = mixing.loc[mixing["share"] == 0, "accuracy"].iloc[0] - 0.01
     needed = [
         min([*rows["dimensions"][rows["accuracy"] >= goal], 2 * 20])
@@ -175,15 +317,17 @@ def test_statistics_of_mixing_follow_from_its_tables(mixed):
 
 
 def test_too_few_dimensions_count_as_twice_the_most_tried():
-    arguments = Namespace(shares=[0, 50, 100], kept=[2, 4], resamples=1, seed=0, level=0.9)
+    arguments = Namespace(shares=[0, 50, 100], kept=[2, 4], resamples=1, level=0.9)
     # The base has 90 of 100 right, so that 89 are needed: never, with 4 and with 2 dimensions.
     right_MK = np.array([[50, 88], [50, 89], [89, 95]])
     table = load("mix_features.py").statistics(
         np.array([0, 2, 4]),
         np.full((3, 3, 1, 2), 90.0),
+        np.full((3, 2), 90.0),
         np.repeat(right_MK[..., None], 2, axis=2),
         100,
         arguments,
+        np.random.default_rng(0),
     )
     assert table.set_index("statistic").loc["selection_saves_dimensions", "value"] == pytest.approx(
         spearmanr([0, 2, 4], [8, 4, 2]).statistic
@@ -192,27 +336,17 @@ def test_too_few_dimensions_count_as_twice_the_most_tried():
 
 def test_mixing_says_what_is_wrong_with_its_input(folder):
     done = run("mix_features.py", **mix_options(folder, shares=[0, 100]))
-    assert (done.returncode, "lacks 0, 50 or 100" in done.stderr) == (1, True)
+    assert (done.returncode, "lacks 0 or 50" in done.stderr) == (1, True)
     done = run("mix_features.py", **mix_options(folder, kept=[4, 21]))
     assert (done.returncode, "'again' and the base have 20" in done.stderr) == (1, True)
 
 
-PAIRS = pd.DataFrame(
-    [(b, a, i / 10) for i, (a, b) in enumerate(combinations(VIEWS, 2))],
-    columns=["model1", "model2", "error_inconsistency"],
-)
-
-
 def probe_options(folder, **changes):
-    pd.DataFrame({"model": list(VIEWS), "accuracy": 0.75}).to_csv(
-        folder / "models.csv", index=False
-    )
-    PAIRS.to_csv(folder / "pairs.csv", index=False)
     options = {
         "data": folder / "multi.safetensors",
-        "features": [folder / "multi" / f"{model}.safetensors" for model in VIEWS],
-        "accuracies": folder / "models.csv",
-        "pairs": folder / "pairs.csv",
+        "features": logits_files(folder, "multi"),
+        "compared_data": folder / "single.safetensors",
+        "compared_logits": logits_files(folder)[::-1],
         "train_split": "train",
         "report_split": "report",
         "resamples": 200,
@@ -266,12 +400,23 @@ def test_precisions_of_features_are_those_of_scikit_learn_probes(folder, probed)
     np.testing.assert_allclose(pairs["map"], expected, atol=0.005)
 
 
+def test_accuracy_and_inconsistency_are_those_of_the_compared_data(folder, probed):
+    singles, pairs, _ = probed
+    correct_MN = report_predictions(folder)
+    np.testing.assert_allclose(singles["accuracy"], correct_MN.mean(axis=1))
+    assert (singles["accuracy_n"] == SIZES["report"]).all()
+    for end, quantile in (("accuracy_low", 0.05), ("accuracy_high", 0.95)):
+        expected = binom.ppf(quantile, SIZES["report"], singles["accuracy"]) / SIZES["report"]
+        np.testing.assert_allclose(singles[end], expected, atol=0.016)
+    expected = [(first != second).mean() for first, second in combinations(correct_MN, 2)]
+    np.testing.assert_allclose(pairs["error_inconsistency"], expected)
+
+
 def test_gains_and_statistics_follow_from_the_tables(probed):
     singles, pairs, statistics = probed
     precision = singles.set_index("model")["map"]
     better = np.maximum(precision[pairs["model1"]].values, precision[pairs["model2"]].values)
     np.testing.assert_allclose(pairs["gain"], pairs["map"] - better)
-    assert pairs["error_inconsistency"].tolist() == PAIRS["error_inconsistency"].tolist()
     for table in (singles, pairs):
         assert (table["low"] < table["high"]).all()
         assert (table["n"] == SIZES["report"]).all()
@@ -282,35 +427,73 @@ def test_gains_and_statistics_follow_from_the_tables(probed):
     assert correlation == pytest.approx(
         spearmanr(pairs["error_inconsistency"], pairs["gain"]).statistic
     )
-    assert rank == pairs["gain"].rank(ascending=False).iloc[-1]
+    most_diverse = pairs["error_inconsistency"].argmax()
+    assert rank == pairs["gain"].rank(ascending=False).iloc[most_diverse]
     assert statistics["n"].tolist() == [6, 6]
+    assert statistics["n_of"].tolist() == ["pairs", "pairs"]
+    # Too often, four models drawn of four are fewer than three.
+    assert statistics["low"].isna().tolist() == [True, False]
 
 
 def test_the_interval_over_pairs_is_that_of_all_draws_of_models():
     script = load("probe_downstream.py")
-    rng = np.random.default_rng(0)
-    pair_P2 = np.array(list(combinations(range(4), 2)))
-    inconsistency_P = rng.normal(size=6)
-    gain_P = inconsistency_P + rng.normal(size=6)
-    arguments = Namespace(resamples=1500, seed=0, level=0.8)
-    table = script.statistics(
-        pair_P2, inconsistency_P, np.repeat(gain_P[:, None], 1501, axis=1), arguments
-    )
+    rng, n_models = np.random.default_rng(0), 6
+    pair_P2 = np.array(list(combinations(range(n_models), 2)))
+    inconsistency_P = rng.normal(size=len(pair_P2))
+    gain_P = inconsistency_P + rng.normal(size=len(pair_P2))
+    arguments = Namespace(resamples=1500, level=0.8)
+    gain_PR = np.repeat(gain_P[:, None], 1501, axis=1)
+    table = script.statistics(pair_P2, inconsistency_P, gain_PR, arguments, rng)
     number = {frozenset(map(int, pair)): p for p, pair in enumerate(pair_P2)}
-    correlations = []
-    for drawn in product(range(4), repeat=4):
+    correlations, ways = [], []
+    for drawn in combinations_with_replacement(range(n_models), n_models):
         chosen = [number[frozenset(pair)] for pair in combinations(drawn, 2) if len(set(pair)) == 2]
-        if len(set(chosen)) > 1:
+        if len(set(chosen)) > 2:
             correlations.append(spearmanr(inconsistency_P[chosen], gain_P[chosen]).statistic)
-    correlations = np.array(correlations)
+            times = [factorial(drawn.count(model)) for model in set(drawn)]
+            ways.append(factorial(n_models) / prod(times))
+    correlations, share = np.array(correlations), np.array(ways) / sum(ways)
+    assert 0.95 < sum(ways) / n_models**n_models < 1
     # The quantiles may be off by what 1,500 random draws are: 3 standard errors of the share below.
     for end, quantile in (("low", 0.1), ("high", 0.9)):
         value = table.loc[0, end]
-        below, up_to = np.mean(correlations < value - 1e-9), np.mean(correlations < value + 1e-9)
-        assert below - 0.025 < quantile < up_to + 0.025
+        below, up_to = share[correlations < value - 1e-9], share[correlations < value + 1e-9]
+        assert below.sum() - 0.025 < quantile < up_to.sum() + 0.025
 
 
 def test_probing_says_what_is_wrong_with_its_input(folder):
-    PAIRS.iloc[1:].to_csv(folder / "few.csv", index=False)
-    done = run("probe_downstream.py", **probe_options(folder, pairs=folder / "few.csv"))
-    assert (done.returncode, "no row for 'base' and 'again'" in done.stderr) == (1, True)
+    given = probe_options(folder, compared_logits=logits_files(folder)[1:])
+    done = run("probe_downstream.py", **given)
+    assert (done.returncode, "of the same models as --features" in done.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("script", "options", "draw_examples"),
+    [
+        ("relate_base_pairs.py", relate_options, "base_pair_measures"),
+        ("mix_features.py", mix_options, "resampled_counts"),
+        ("probe_downstream.py", probe_options, "resampled_counts"),
+    ],
+)
+def test_examples_and_models_are_drawn_from_streams_of_their_own(
+    folder, monkeypatch, script, options, draw_examples
+):
+    module = load(script)
+    home = getattr(module, "relations", module)
+    next_numbers = {}
+
+    def watch(name):
+        function = getattr(home, name)
+
+        def watched(*arguments):
+            next_numbers.setdefault(name, copy.deepcopy(arguments[-1]).random())
+            return function(*arguments)
+
+        monkeypatch.setattr(home, name, watched)
+
+    watch(draw_examples)
+    watch("resample_models")
+    given = options(folder)
+    given |= {name: json.loads(given[name]) for name in ("order", "categories") if name in given}
+    module.main(Namespace(**given, seed=0))
+    assert next_numbers[draw_examples] != next_numbers["resample_models"]
