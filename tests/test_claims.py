@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from dissent.claims import evaluate
+from dissent.claims import evaluate, measured
 from dissent.commandline import InputError
 
 CLAIMS = pd.DataFrame(
@@ -35,6 +35,13 @@ def test_the_whole_interval_must_lie_on_the_claimed_side(low, high, up, down):
 def test_a_claim_without_a_value_is_not_measured_even_with_an_interval():
     table = evaluate(CLAIMS, statistics(("a", float("nan"), 0.1, 0.5, 9), ("b", 0, 1, 1, 9)))
     assert table["verdict"].tolist() == ["not measured", "not supported", "not measured"]
+
+
+def test_a_measured_claim_is_told_in_figures():
+    rows = statistics(("a", 0.12345, -0.1, 16.0, 9), ("b", 0.0, 0.0, 0.0, 1))
+    told, _, lost = evaluate(CLAIMS, rows).itertuples()
+    assert measured(told) == "0.123 [-0.1, 16], n = 9 pairs"
+    assert measured(lost) == ""
 
 
 def test_a_statistic_measured_twice_is_refused():

@@ -35,3 +35,11 @@ def verdict(comparison: str, threshold: float, value: float, low: float, high: f
         return NOT_MEASURED
     holds = low > threshold if comparison == ">" else high < threshold
     return SUPPORTED if holds else NOT_SUPPORTED
+
+
+def measured(claim) -> str:
+    """A row of the evaluated claims in figures: value, interval and n; empty if not measured."""
+    if claim.verdict == NOT_MEASURED:
+        return ""
+    value, low, high = (f"{number:.3g}" for number in (claim.value, claim.low, claim.high))
+    return f"{value} [{low}, {high}], n = {claim.n:.0f} {claim.n_of}"

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from dissent.claims import measured
+
 README = Path("README.md")
 GALLERY = Path("docs/gallery")
 BEGIN, END = "<!-- claims: written by `make gallery` -->", "<!-- end of claims -->"
@@ -26,15 +28,13 @@ def main(run: str) -> None:
 def claims_table(claims: pd.DataFrame) -> str:
     """The claims as a Markdown table."""
     lines = [
-        "| figure | claim | paper | this run, 95 % interval | verdict |",
+        "| figure | claim | paper | this run and its interval | verdict |",
         "|---|---|---|---|---|",
     ]
     for claim in claims.itertuples():
-        number = f"{claim.value:+.3f} [{claim.low:+.3f}, {claim.high:+.3f}]"
-        measured = "" if claim.verdict == "not measured" else number
         lines.append(
-            f"| {claim.figure} | {claim.claim} | {claim.paper_value} | {measured} "
-            f"| **{claim.verdict}** |"
+            f"| {claim.figure} | {claim.claim} | {claim.paper_value} "
+            f"| {measured(claim)} | **{claim.verdict}** |"
         )
     return "\n".join(lines)
 

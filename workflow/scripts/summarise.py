@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from dissent.claims import measured
+
 
 def main(run: str) -> None:
     results = Path("results") / run
@@ -15,8 +17,7 @@ def main(run: str) -> None:
     table = pd.read_csv(results / "claims.csv")
     print(f"\nClaims, judged by this run's numbers ({results}/claims.csv):")
     for claim in table.itertuples():
-        number = f"{claim.value:+.3f} [{claim.low:+.3f}, {claim.high:+.3f}], n = {claim.n:.0f}"
-        print(f"  {claim.verdict.upper():14} {number if claim.verdict != 'not measured' else ''}")
+        print(f"  {claim.verdict.upper():14} {measured(claim)}")
         print(textwrap.indent(textwrap.fill(f"fig {claim.figure}: {claim.claim}", 90), " " * 6))
 
 
