@@ -35,6 +35,12 @@ def test_ids_digest_depends_on_the_order():
     assert examples().ids_sha256 != examples(ids=("b", "a", "c")).ids_sha256
 
 
+def test_equal_examples_make_equal_bytes(tmp_path):
+    for i in range(8):
+        write_examples(tmp_path / str(i), examples())
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
+
+
 @pytest.mark.parametrize(
     "other",
     [

@@ -87,11 +87,11 @@ def write_examples(path: str | os.PathLike, examples: Examples) -> None:
     names, codes_N = np.unique(examples.splits_N, return_inverse=True)
     header = {
         "name": examples.name,
-        "classes": json.dumps(examples.classes),
-        "splits": json.dumps(names.tolist()),
-        "ids": json.dumps(examples.ids),
-        "captions": json.dumps(examples.captions),
-        "prompts": json.dumps(examples.prompts),
+        "classes": examples.classes,
+        "splits": names.tolist(),
+        "ids": examples.ids,
+        "captions": examples.captions,
+        "prompts": examples.prompts,
     }
     tensors = {
         "images": np.ascontiguousarray(examples.images_NHW),
@@ -99,7 +99,8 @@ def write_examples(path: str | os.PathLike, examples: Examples) -> None:
         "split_codes": codes_N.astype(np.uint8),
     }
     with atomic(path) as temporary:
-        save_file(tensors, temporary, header)
+        # One entry, since safetensors writes several in an order that changes from call to call.
+        save_file(tensors, temporary, {"examples": json.dumps(header)})
 
 
 def read_examples(path: str | os.PathLike) -> Examples:
@@ -107,15 +108,15 @@ def read_examples(path: str | os.PathLike) -> Examples:
     if not Path(path).exists():
         raise InputError(f"there is no data set file {path}")
     with safe_open(path, "np") as file:
-        header = file.metadata()
-        names = np.array(json.loads(header["splits"]))
+        header = json.loads(file.metadata()["examples"])
+        names = np.array(header["splits"])
         return Examples(
             name=header["name"],
-            ids=tuple(json.loads(header["ids"])),
+            ids=tuple(header["ids"]),
             images_NHW=file.get_tensor("images"),
             labels=file.get_tensor("labels"),
             splits_N=names[file.get_tensor("split_codes")],
-            classes=tuple(json.loads(header["classes"])),
-            captions=tuple(json.loads(header["captions"])),
-            prompts=tuple(map(tuple, json.loads(header["prompts"]))),
+            classes=tuple(header["classes"]),
+            captions=tuple(header["captions"]),
+            prompts=tuple(map(tuple, header["prompts"])),
         )
