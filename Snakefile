@@ -1,5 +1,5 @@
 # Targets: figures (all of them), each paper's short name, each phase, any file by its path.
-# Another run: snakemake --configfile config/test.yaml figures
+# Another run: snakemake figures --configfile config/test.yaml
 import sys
 from pathlib import Path
 

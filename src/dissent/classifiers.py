@@ -143,9 +143,25 @@ def load_checkpoint(path: str | os.PathLike) -> tuple[nn.Module, Card]:
 
 
 def load_weights(model: nn.Module, path: str | os.PathLike) -> None:
-    """Load a safetensors state dict into `model`."""
+    """Load a safetensors state dict into `model`; names and shapes must be the model's."""
     try:
-        model.load_state_dict(load_file(path))
-    except (RuntimeError, SafetensorError) as error:
-        summary = " ".join(str(error).split())
-        raise InputError(f"the weights in {path} do not fit the architecture: {summary}") from None
+        weights = load_file(path)
+    except SafetensorError as error:
+        raise InputError(f"{path} cannot be read as safetensors: {error}") from None
+    expected = model.state_dict()
+    wrong = {
+        "missing": [name for name in expected if name not in weights],
+        "unexpected": [name for name in weights if name not in expected],
+        "of another shape": [
+            name
+            for name in expected
+            if name in weights and weights[name].shape != expected[name].shape
+        ],
+    }
+    told = [f"{len(names)} {what} (first: {names[0]})" for what, names in wrong.items() if names]
+    if told:
+        raise InputError(
+            f"the weights in {path} do not fit the architecture: {', '.join(told)}; "
+            "mend the architecture or the file"
+        )
+    model.load_state_dict(weights)

@@ -54,3 +54,23 @@ def test_mistakes_are_named_and_nothing_runs(project, file, old, new, sentences)
         assert sentence in process.stderr
     assert "Traceback" not in process.stderr
     assert not (project / "results").exists()
+
+
+def test_a_missing_weights_file_is_named_although_all_figures_are_there(finished):
+    folder, path = finished
+    table = folder / "config/models/test.csv"
+    content = table.read_text()
+    try:
+        row = f"mine,architectures,file,,,,test_convnext,nowhere.safetensors,{'0' * 64},,\n"
+        table.write_text(content + row)
+        process = subprocess.run(
+            [TOOLS / "snakemake", "--configfile", "config/test.yaml", "-n", "--", "figures"],
+            cwd=folder,
+            env=os.environ | {"PATH": path},
+            capture_output=True,
+            text=True,
+        )
+    finally:
+        table.write_text(content)
+    assert process.returncode != 0
+    assert "model 'mine', column location: there is no file 'nowhere" in process.stderr

@@ -52,7 +52,7 @@ def test_a_timm_checkpoint_is_taken_over_with_timms_preprocessing(arguments):
         ({"weights": Path("nowhere.safetensors")}, "there is no file nowhere.safetensors"),
         ({"sha256": "0" * 64}, "the model table expects 0000"),
         ({"architecture": "resnet999"}, "no architecture 'resnet999'"),
-        ({"architecture": "test_convnext"}, "do not fit the architecture"),
+        ({"architecture": "test_convnext"}, r"do not fit .* \d+ missing .* \d+ unexpected"),
     ],
 )
 def test_what_is_not_as_the_table_says_is_refused_in_one_line(arguments, change, sentence):
@@ -60,4 +60,13 @@ def test_what_is_not_as_the_table_says_is_refused_in_one_line(arguments, change,
     with pytest.raises(InputError, match=sentence) as refused:
         script.main(arguments)
     assert "\n" not in str(refused.value)
+    assert len(str(refused.value)) < 400
     assert not arguments.output.exists()
+
+
+def test_another_number_of_classes_is_refused(arguments):
+    model = timm.create_model("test_resnet", num_classes=7)
+    save_file(model.state_dict(), arguments.weights)
+    arguments.sha256 = sha256(arguments.weights)
+    with pytest.raises(InputError, match=r"2 of another shape \(first: fc.weight\)"):
+        script.main(arguments)

@@ -48,7 +48,7 @@ for batch, members in BATCHES.items():
                 }
             ),
         message:
-            f"Training {len(trained)} models: {', '.join(trained)}"
+            f"Training {', '.join(trained)}"
         shell:
             "PYTHONPATH=src python {input.script} --models {params.models:q}"
             " --data {input.data:q} --teachers {input.teachers:q} --threads {threads}"
@@ -58,6 +58,12 @@ for batch, members in BATCHES.items():
 for model, row in MODELS.items():
     if row.source != "file":
         continue
+    # Snakemake itself passes over a missing source where later files are there from before.
+    if not Path(row.location).exists() and not Path(checkpoint_file(model)).exists():
+        raise WorkflowError(
+            f"{RUN.models}, model {model!r}, column location: there is no file {row.location!r}; "
+            "paths are relative to the project's folder"
+        )
 
     rule:
         name:

@@ -26,7 +26,7 @@ for batch, members in BATCHES.items():
         params:
             folder=f"{RESULTS}/logits",
         message:
-            f"Logits of {len(members)} models: {', '.join(member.model for member in members)}"
+            f"Logits of {', '.join(member.model for member in members)}"
         shell:
             "PYTHONPATH=src python {input.script} --checkpoints {input.checkpoints:q}"
             " --data {input.data:q} --threads {threads} --output {params.folder:q}"

@@ -14,6 +14,12 @@ def main(run: str) -> None:
     print(f"\nFigures of the run {run!r} (each also as svg, pdf and csv):")
     for figure in sorted(results.glob("figures/*/*.png")):
         print(f"  {figure}")
+    models = pd.read_csv(results / "metrics" / "models.csv")
+    outside = models["model"][~models["in_window"]]
+    print(
+        f"\nOutside the accuracy window on the tune split, {len(outside)} of {len(models)} models:"
+    )
+    print(textwrap.indent(textwrap.fill(", ".join(outside), 90), "  "))
     table = pd.read_csv(results / "claims.csv")
     print(f"\nClaims, judged by this run's numbers ({results}/claims.csv):")
     for claim in table.itertuples():

@@ -1,0 +1,38 @@
+"""Every `snakemake` command that the documentation prints is one that Snakemake takes."""
+
+import os
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from conftest import TOOLS
+
+PAGES = [Path("README.md"), Path("config/README.md"), *Path("docs").glob("*.md")]
+COMMANDS = sorted(
+    {
+        command.split(" #")[0].strip()
+        for page in PAGES
+        for command in re.findall(r"(?:^|`)(snakemake [^`\n]+)", page.read_text(), re.MULTILINE)
+    }
+)
+
+
+def test_there_are_commands():
+    assert len(COMMANDS) >= 6
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_it_plans(finished, command):
+    folder, path = finished
+    process = subprocess.run(
+        [TOOLS / "snakemake", *shlex.split(command)[1:], "--dry-run"],
+        cwd=folder,
+        env=os.environ | {"PATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.returncode == 0, process.stdout[-2000:]
