@@ -67,10 +67,11 @@ def test_a_missing_weights_file_is_named_although_all_figures_are_there(finished
             [TOOLS / "snakemake", "--configfile", "config/test.yaml", "-n", "--", "figures"],
             cwd=folder,
             env=os.environ | {"PATH": path},
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
         )
     finally:
         table.write_text(content)
     assert process.returncode != 0
-    assert "model 'mine', column location: there is no file 'nowhere" in process.stderr
+    assert "model 'mine', column location: there is no file 'nowhere" in process.stdout
