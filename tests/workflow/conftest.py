@@ -3,6 +3,8 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,17 @@ def snakemake(folder: Path, *arguments: str, path: str | None = None) -> str:
     )
     assert process.returncode == 0, process.stdout[-5000:]
     return process.stdout
+
+
+@contextmanager
+def edited(path: Path, text: str) -> Iterator[None]:
+    """Give a file another text for a while."""
+    content = path.read_text()
+    try:
+        path.write_text(text)
+        yield
+    finally:
+        path.write_text(content)
 
 
 def planned(output: str) -> set[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import TOOLS, copy_project
+from conftest import TOOLS, copy_project, edited
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +38,7 @@ def test_mistakes_are_named_and_nothing_runs(project, file, old, new, sentences)
     path: Path = project / file
     content = path.read_text()
     assert old in content
-    try:
-        path.write_text(content.replace(old, new))
+    with edited(path, content.replace(old, new)):
         process = subprocess.run(
             [TOOLS / "snakemake", "--configfile", "config/test.yaml", "--cores", "1", "figures"],
             cwd=project,
@@ -47,8 +46,6 @@ def test_mistakes_are_named_and_nothing_runs(project, file, old, new, sentences)
             capture_output=True,
             text=True,
         )
-    finally:
-        path.write_text(content)
     assert process.returncode != 0
     for sentence in sentences:
         assert sentence in process.stderr
@@ -59,10 +56,8 @@ def test_mistakes_are_named_and_nothing_runs(project, file, old, new, sentences)
 def test_a_missing_weights_file_is_named_although_all_figures_are_there(finished):
     folder, path = finished
     table = folder / "config/models/test.csv"
-    content = table.read_text()
-    try:
-        row = f"mine,architectures,file,,,,test_convnext,nowhere.safetensors,{'0' * 64},,\n"
-        table.write_text(content + row)
+    row = f"mine,architectures,file,,,,test_convnext,nowhere.safetensors,{'0' * 64},,\n"
+    with edited(table, table.read_text() + row):
         process = subprocess.run(
             [TOOLS / "snakemake", "--configfile", "config/test.yaml", "-n", "--", "figures"],
             cwd=folder,
@@ -71,7 +66,5 @@ def test_a_missing_weights_file_is_named_although_all_figures_are_there(finished
             stderr=subprocess.STDOUT,
             text=True,
         )
-    finally:
-        table.write_text(content)
     assert process.returncode != 0
     assert "model 'mine', column location: there is no file 'nowhere" in process.stdout

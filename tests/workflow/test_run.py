@@ -6,7 +6,7 @@ import matplotlib.image
 import pandas as pd
 import pytest
 
-from conftest import planned, snakemake
+from conftest import edited, planned, snakemake
 from dissent.classifiers import load_checkpoint
 from dissent.config import load_models, load_run
 
@@ -91,24 +91,16 @@ def stem(rule: str) -> str:
 def test_editing_a_module_plans_just_the_jobs_that_use_it(finished, module, expected):
     folder, path = finished
     source = folder / "src/dissent" / f"{module}.py"
-    content = source.read_text()
-    try:
-        source.write_text(content + "\n# edited\n")
+    with edited(source, source.read_text() + "\n# edited\n"):
         plan = planned(snakemake(folder, "--use-conda", "-n", "figures", path=path))
-    finally:
-        source.write_text(content)
     assert {stem(rule) for rule in plan} == expected
 
 
 def test_a_new_row_plans_its_own_jobs_and_what_names_all_models(finished):
     folder, path = finished
     table = folder / "config/models/test.csv"
-    content = table.read_text()
-    try:
-        table.write_text(content + "mine,reinit,train,base,7,,,,,,\n")
+    with edited(table, table.read_text() + "mine,reinit,train,base,7,,,,,,\n"):
         output = snakemake(folder, "--use-conda", "-n", "figures", path=path)
-    finally:
-        table.write_text(content)
     assert {stem(rule) for rule in planned(output)} == {
         *("train_mine", "logits_mine"),
         *("measure_models", "measure_pairs", "relate_base_pairs", "add_greedily"),
@@ -127,10 +119,6 @@ def test_touching_a_file_without_changing_it_plans_nothing(finished):
 def test_moving_a_pin_plans_just_the_jobs_of_that_environment(finished):
     folder, path = finished
     environment = folder / "envs/torch.yaml"
-    content = environment.read_text()
-    try:
-        environment.write_text(content + "# another pin\n")
+    with edited(environment, environment.read_text() + "# another pin\n"):
         plan = planned(snakemake(folder, "--use-conda", "-n", "figures", path=path))
-    finally:
-        environment.write_text(content)
     assert {stem(rule) for rule in plan} == TRAINING | LOGITS | METRICS | FIGURES | ENDS
