@@ -90,11 +90,16 @@ def head(model: nn.Module) -> nn.Module:
 
 def prepare(images_NHW: np.ndarray, preprocessing: Preprocessing) -> torch.Tensor:
     """Stored grey uint8 images [N, H, W] to model inputs, float32 [N, channels, size, size]."""
-    pixels = torch.from_numpy(images_NHW)[:, None].float() / 255
+    pixels = to_pixels(images_NHW)
     size = preprocessing["size"]
     if pixels.shape[-2:] != (size, size):
         pixels = F.interpolate(pixels, (size, size), mode="bilinear", antialias=True)
     return normalise(pixels, preprocessing)
+
+
+def to_pixels(images_NHW: np.ndarray) -> torch.Tensor:
+    """uint8 [N, H, W] to float32 [N, 1, H, W] in [0, 1]."""
+    return torch.from_numpy(images_NHW)[:, None].float() / 255
 
 
 def normalise(pixels_N1HW: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:

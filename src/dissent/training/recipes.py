@@ -11,7 +11,16 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from dissent.classifiers import Card, Preprocessing, build, features, head, normalise, predict
+from dissent.classifiers import (
+    Card,
+    Preprocessing,
+    build,
+    features,
+    head,
+    normalise,
+    predict,
+    to_pixels,
+)
 from dissent.commandline import InputError
 from dissent.examples import Examples
 from dissent.training import frameworks, objectives
@@ -103,11 +112,6 @@ def labelled_examples(
 def unlabelled_images(data: Mapping[str, Examples], names: list[str]) -> np.ndarray:
     """All images [n, H, W] of the train splits of these data sets."""
     return np.concatenate([data[name].images_NHW[data[name].where("train")] for name in names])
-
-
-def to_pixels(images_NHW: np.ndarray) -> torch.Tensor:
-    """uint8 [N, H, W] to float32 [N, 1, H, W] in [0, 1]."""
-    return torch.from_numpy(images_NHW)[:, None].float() / 255
 
 
 def pretrain(
