@@ -20,6 +20,13 @@ include: "workflow/rules/no_one_representation_figures.smk"
 include: "workflow/rules/claims.smk"
 
 
+# Last of all, since it looks at the outputs of every rule.
+try:
+    guard.check(workflow, Path(RESULTS))
+except InputError as error:
+    raise WorkflowError(str(error)) from None
+
+
 report: "workflow/report/workflow.rst"
 
 

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from dissent.provenance import facts
+
 
 class InputError(Exception):
     """Something the user gave is wrong; the message is one sentence: what, where, how to mend."""
@@ -30,9 +32,18 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Namespac
     logging.captureWarnings(True)
     try:
         main(arguments)
+        declare_device()
     except InputError as error:
         logging.error("error: %s", error)
         sys.exit(1)
     except Exception:
         logging.exception("%s failed", Path(sys.argv[0]).name)
         sys.exit(1)
+
+
+def declare_device() -> None:
+    """Note in the job's record where torch computed, if the job used torch."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        on_gpu = torch.cuda.is_initialized()
+        facts.declare(device=torch.cuda.get_device_name() if on_gpu else "cpu")

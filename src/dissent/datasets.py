@@ -19,6 +19,23 @@ TEXT_FONTS = (
     *(f"STIXGeneral{style}" for style in ("", "Bol", "Italic", "BolIta")),
     *("cmb10", "cmr10", "cmss10", "cmti10", "cmtt10"),
 )
+# Where each kind of data comes from: in the packages that the environment pins.
+_FONTS = (
+    {"name": "DejaVu fonts", "licence": "Bitstream Vera licence", "package": "matplotlib"},
+    {"name": "STIX fonts", "licence": "STIX fonts licence", "package": "matplotlib"},
+    {"name": "BaKoMa Computer Modern fonts", "licence": "BaKoMa licence", "package": "matplotlib"},
+)
+SOURCES = {
+    "handwritten": (
+        {
+            "name": "UCI Optical Recognition of Handwritten Digits, test set (10.24432/C50P49)",
+            "licence": "CC BY 4.0",
+            "package": "scikit-learn",
+        },
+    ),
+    "glyphs": _FONTS,
+    "letters": _FONTS,
+}
 SCAN_PIXELS = 8
 CANVAS_PIXELS = 64
 

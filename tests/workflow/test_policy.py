@@ -59,7 +59,9 @@ def test_every_rule_that_runs_something_says_how_many_threads(path):
 def test_rule_runs_one_script_by_shell_and_lists_its_code(name):
     rule = RULES[name]
     assert rule.shellcmd, "has no shell command"
-    assert rule.shellcmd.startswith("PYTHONPATH=src python {input.script} ")
+    recorder, _, command = rule.shellcmd.partition(" -- ")
+    assert recorder.startswith("PYTHONPATH=src python -m dissent.provenance.record --rule {rule} ")
+    assert command.startswith("python {input.script} ")
     inputs = dict(rule.input._allitems())
     script = Path(rule.input.script)
     assert script.is_relative_to(SCRIPTS)

@@ -50,9 +50,10 @@ for batch, members in BATCHES.items():
         message:
             f"Training {', '.join(trained)}"
         shell:
-            "PYTHONPATH=src python {input.script} --models {params.models:q}"
-            " --data {input.data:q} --teachers {input.teachers:q} --threads {threads}"
-            " --output {output:q} --log {log:q}"
+            run_script(
+                "--models {params.models:q} --data {input.data:q} --teachers {input.teachers:q}"
+                " --threads {threads} --output {output:q}"
+            )
 
 
 for model, row in MODELS.items():
@@ -86,9 +87,13 @@ for model, row in MODELS.items():
         params:
             sha256=row.sha256,
             architecture=row.architecture,
+            # Read by nobody but the record of the job, and so by its readers.
+            licence=row.licence,
+            citation=row.citation,
         message:
             f"Taking over {model}"
         shell:
-            "PYTHONPATH=src python {input.script} --weights {input.weights:q}"
-            " --sha256 {params.sha256:q} --architecture {params.architecture:q}"
-            " --data {input.data:q} --output {output:q} --log {log:q}"
+            run_script(
+                "--weights {input.weights:q} --sha256 {params.sha256:q}"
+                " --architecture {params.architecture:q} --data {input.data:q} --output {output:q}"
+            )

@@ -21,5 +21,6 @@ rule evaluate_claims:
     message:
         "Claims"
     shell:
-        "PYTHONPATH=src python {input.script} --claims {input.claims:q}"
-        " --statistics {input.statistics:q} --output {output:q} --log {log:q}"
+        run_script(
+            "--claims {input.claims:q} --statistics {input.statistics:q} --output {output:q}"
+        )

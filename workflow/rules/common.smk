@@ -6,7 +6,9 @@ from snakemake.exceptions import WorkflowError
 from dissent.commandline import InputError
 from dissent.config import batches, load_models, load_run
 from dissent.config_shapes import CATEGORIES
+from dissent.provenance import guard
 from dissent.provenance.imports import local_modules
+from dissent.provenance.record import recorded
 
 try:
     RUN = load_run(config, workflow.configfiles[-1])
@@ -33,6 +35,13 @@ def code(script):
         "modules": local_modules(path),
         "environment": f"envs/{family}.yaml",
     }
+
+
+def run_script(arguments):
+    """A rule's shell command: its script with these arguments, and the record of the job."""
+    return recorded(
+        "python {input.script} " + arguments + " --log {log:q}", f"{RESULTS}/provenance"
+    )
 
 
 def data_file(name):

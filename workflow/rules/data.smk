@@ -26,6 +26,7 @@ rule make_dataset:
     message:
         "Data set {wildcards.name}"
     shell:
-        "PYTHONPATH=src python {input.script} --name {wildcards.name:q} --kind {params.kind:q}"
-        " --seed {params.seed} --size {params.size} --splits {params.splits:q}"
-        " --output {output:q} --log {log:q}"
+        run_script(
+            "--name {wildcards.name:q} --kind {params.kind:q} --seed {params.seed}"
+            " --size {params.size} --splits {params.splits:q} --output {output:q}"
+        )

@@ -28,6 +28,7 @@ for batch, members in BATCHES.items():
         message:
             f"Logits of {', '.join(member.model for member in members)}"
         shell:
-            "PYTHONPATH=src python {input.script} --checkpoints {input.checkpoints:q}"
-            " --data {input.data:q} --threads {threads} --output {params.folder:q}"
-            " --log {log:q}"
+            run_script(
+                "--checkpoints {input.checkpoints:q} --data {input.data:q} --threads {threads}"
+                " --output {params.folder:q}"
+            )

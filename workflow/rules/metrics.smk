@@ -33,11 +33,12 @@ rule measure_models:
     message:
         f"Accuracy and calibration of {len(MODELS)} models"
     shell:
-        "PYTHONPATH=src python {input.script} --data {input.data:q} --logits {input.logits:q}"
-        " --categories {params.categories:q} --tune-split {params.tune:q}"
-        " --report-split {params.report:q} --base {params.base:q} --window {params.window}"
-        " --bins {params.bins} --resamples {params.resamples} --level {params.level}"
-        " --output {output:q} --log {log:q}"
+        run_script(
+            "--data {input.data:q} --logits {input.logits:q} --categories {params.categories:q}"
+            " --tune-split {params.tune:q} --report-split {params.report:q} --base {params.base:q}"
+            " --window {params.window} --bins {params.bins} --resamples {params.resamples}"
+            " --level {params.level} --output {output:q}"
+        )
 
 
 rule measure_pairs:
@@ -64,6 +65,8 @@ rule measure_pairs:
     message:
         "Error overlap and ensembles of all pairs"
     shell:
-        "PYTHONPATH=src python {input.script} --data {input.data:q} --logits {input.logits:q}"
-        " --models {input.models:q} --report-split {params.report:q}"
-        " --resamples {params.resamples} --level {params.level} --output {output:q} --log {log:q}"
+        run_script(
+            "--data {input.data:q} --logits {input.logits:q} --models {input.models:q}"
+            " --report-split {params.report:q} --resamples {params.resamples}"
+            " --level {params.level} --output {output:q}"
+        )

@@ -54,12 +54,13 @@ rule relate_base_pairs:
     message:
         "Trends over pairs with {params.base}"
     shell:
-        "PYTHONPATH=src python {input.script} --data {input.data:q} --logits {input.logits:q}"
-        " --models {input.models:q} --base {params.base:q} --order {params.order:q}"
-        " --rule {params.rule:q} --report-split {params.report:q}"
-        " --resamples {params.resamples:q} --level {params.level:q} --output-pairs {output.pairs:q}"
-        " --output-categories {output.categories:q} --output-statistics {output.statistics:q}"
-        " --log {log:q}"
+        run_script(
+            "--data {input.data:q} --logits {input.logits:q} --models {input.models:q}"
+            " --base {params.base:q} --order {params.order:q} --rule {params.rule:q}"
+            " --report-split {params.report:q} --resamples {params.resamples:q}"
+            " --level {params.level:q} --output-pairs {output.pairs:q}"
+            " --output-categories {output.categories:q} --output-statistics {output.statistics:q}"
+        )
 
 
 rule measure_specialisation:
@@ -86,9 +87,11 @@ rule measure_specialisation:
     message:
         "Confidence angles of {params.base} and the compared models"
     shell:
-        "PYTHONPATH=src python {input.script} --data {input.data:q} --logits {input.logits:q}"
-        " --base {params.base:q} --tune-split {params.tune:q} --report-split {params.report:q}"
-        " --output-angles {output.angles:q} --output-classes {output.classes:q} --log {log:q}"
+        run_script(
+            "--data {input.data:q} --logits {input.logits:q} --base {params.base:q}"
+            " --tune-split {params.tune:q} --report-split {params.report:q}"
+            " --output-angles {output.angles:q} --output-classes {output.classes:q}"
+        )
 
 
 rule add_greedily:
@@ -120,13 +123,14 @@ rule add_greedily:
     message:
         "Greedy addition of weak models to {params.start}"
     shell:
-        "PYTHONPATH=src python {input.script} --data {input.data:q} --logits {input.logits:q}"
-        " --models {input.models:q} --start {params.start:q} --highest {params.highest:q}"
-        " --max-added {params.max_added:q} --tune-split {params.tune:q}"
-        " --report-split {params.report:q} --resamples {params.resamples:q}"
-        " --level {params.level:q}"
-        " --output {output.trajectories:q} --output-statistics {output.statistics:q}"
-        " --log {log:q}"
+        run_script(
+            "--data {input.data:q} --logits {input.logits:q} --models {input.models:q}"
+            " --start {params.start:q} --highest {params.highest:q}"
+            " --max-added {params.max_added:q} --tune-split {params.tune:q}"
+            " --report-split {params.report:q} --resamples {params.resamples:q}"
+            " --level {params.level:q} --output {output.trajectories:q}"
+            " --output-statistics {output.statistics:q}"
+        )
 
 
 rule mix_features:
@@ -161,14 +165,15 @@ rule mix_features:
     message:
         "Linear probes on mixed features"
     shell:
-        "PYTHONPATH=src python {input.script} --data {input.data:q} --base {input.base:q}"
-        " --others {input.others:q} --categories {params.categories:q} --order {params.order:q}"
-        " --shares {params.shares:q} --kept {params.kept:q} --repeats {params.repeats:q}"
-        " --train-split train --tune-split {params.tune:q} --report-split {params.report:q}"
-        " --resamples {params.resamples:q} --level {params.level:q}"
-        " --output-mixing {output.mixing:q} --output-selection {output.selection:q}"
-        " --output-statistics {output.statistics:q}"
-        " --log {log:q}"
+        run_script(
+            "--data {input.data:q} --base {input.base:q} --others {input.others:q}"
+            " --categories {params.categories:q} --order {params.order:q}"
+            " --shares {params.shares:q} --kept {params.kept:q} --repeats {params.repeats:q}"
+            " --train-split train --tune-split {params.tune:q} --report-split {params.report:q}"
+            " --resamples {params.resamples:q} --level {params.level:q}"
+            " --output-mixing {output.mixing:q} --output-selection {output.selection:q}"
+            " --output-statistics {output.statistics:q}"
+        )
 
 
 rule probe_downstream:
@@ -198,9 +203,11 @@ rule probe_downstream:
     message:
         "Linear probes on the downstream task"
     shell:
-        "PYTHONPATH=src python {input.script} --data {input.data:q} --features {input.features:q}"
-        " --compared-data {input.compared_data:q} --compared-logits {input.compared_logits:q}"
-        " --train-split train --report-split {params.report:q} --resamples {params.resamples:q}"
-        " --level {params.level:q}"
-        " --output-singles {output.singles:q} --output-pairs {output.pairs:q}"
-        " --output-statistics {output.statistics:q} --log {log:q}"
+        run_script(
+            "--data {input.data:q} --features {input.features:q}"
+            " --compared-data {input.compared_data:q} --compared-logits {input.compared_logits:q}"
+            " --train-split train --report-split {params.report:q}"
+            " --resamples {params.resamples:q} --level {params.level:q}"
+            " --output-singles {output.singles:q} --output-pairs {output.pairs:q}"
+            " --output-statistics {output.statistics:q}"
+        )

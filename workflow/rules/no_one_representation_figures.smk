@@ -37,9 +37,10 @@ rule fig1_error_inconsistency:
     message:
         "Figure 1: error inconsistency by category"
     shell:
-        "PYTHONPATH=src python {input.script} --pairs {input.pairs:q}"
-        " --categories {input.categories:q} --base {params.base:q} --run {params.run:q}"
-        " --level {params.level} --output {output:q} --log {log:q}"
+        run_script(
+            "--pairs {input.pairs:q} --categories {input.categories:q} --base {params.base:q}"
+            " --run {params.run:q} --level {params.level} --output {output:q}"
+        )
 
 
 rule fig2_ensemble_gain:
@@ -65,9 +66,10 @@ rule fig2_ensemble_gain:
     message:
         "Figure 2: gain of pair ensembles"
     shell:
-        "PYTHONPATH=src python {input.script} --pairs {input.pairs:q} --base {params.base:q}"
-        " --rule {params.rule:q} --run {params.run:q} --level {params.level} --output {output:q}"
-        " --log {log:q}"
+        run_script(
+            "--pairs {input.pairs:q} --base {params.base:q} --rule {params.rule:q}"
+            " --run {params.run:q} --level {params.level} --output {output:q}"
+        )
 
 
 rule fig3_specialisation:
@@ -91,9 +93,10 @@ rule fig3_specialisation:
     message:
         "Figure 3: confidence angles"
     shell:
-        "PYTHONPATH=src python {input.script} --angles {input.angles:q}"
-        " --categories {params.categories:q} --run {params.run:q} --output {output:q}"
-        " --log {log:q}"
+        run_script(
+            "--angles {input.angles:q} --categories {params.categories:q} --run {params.run:q}"
+            " --output {output:q}"
+        )
 
 
 rule fig4_classes:
@@ -119,9 +122,11 @@ rule fig4_classes:
     message:
         "Figure 4: specialisation by class"
     shell:
-        "PYTHONPATH=src python {input.script} --angles {input.angles:q}"
-        " --classes {input.classes:q} --categories {params.categories:q}"
-        " --run {params.run:q} --level {params.level} --output {output:q} --log {log:q}"
+        run_script(
+            "--angles {input.angles:q} --classes {input.classes:q}"
+            " --categories {params.categories:q} --run {params.run:q} --level {params.level}"
+            " --output {output:q}"
+        )
 
 
 rule fig5_greedy:
@@ -145,8 +150,10 @@ rule fig5_greedy:
     message:
         "Figure 5: weak models added to strong ones"
     shell:
-        "PYTHONPATH=src python {input.script} --greedy {input.greedy:q} --run {params.run:q}"
-        " --level {params.level} --output {output:q} --log {log:q}"
+        run_script(
+            "--greedy {input.greedy:q} --run {params.run:q} --level {params.level}"
+            " --output {output:q}"
+        )
 
 
 rule fig6_features:
@@ -172,9 +179,10 @@ rule fig6_features:
     message:
         "Figure 6: probes on features of two models"
     shell:
-        "PYTHONPATH=src python {input.script} --mixing {input.mixing:q}"
-        " --selection {input.selection:q} --base {params.base:q} --run {params.run:q}"
-        " --level {params.level} --output {output:q} --log {log:q}"
+        run_script(
+            "--mixing {input.mixing:q} --selection {input.selection:q} --base {params.base:q}"
+            " --run {params.run:q} --level {params.level} --output {output:q}"
+        )
 
 
 rule fig7_downstream:
@@ -200,9 +208,11 @@ rule fig7_downstream:
     message:
         "Figure 7: probes on another task"
     shell:
-        "PYTHONPATH=src python {input.script} --singles {input.singles:q} --pairs {input.pairs:q}"
-        " --categories {params.categories:q} --run {params.run:q} --level {params.level}"
-        " --output {output:q} --log {log:q}"
+        run_script(
+            "--singles {input.singles:q} --pairs {input.pairs:q}"
+            " --categories {params.categories:q} --run {params.run:q} --level {params.level}"
+            " --output {output:q}"
+        )
 
 
 FIGURE_FILES = [

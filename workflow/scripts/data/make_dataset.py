@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dissent import commandline, datasets
 from dissent.examples import write_examples
+from dissent.provenance import facts
 
 KINDS = {
     "handwritten": datasets.handwritten,
@@ -19,6 +20,7 @@ def main(arguments: argparse.Namespace) -> None:
     make = KINDS[arguments.kind]
     examples = make(arguments.seed, arguments.size, arguments.splits)
     write_examples(arguments.output, dataclasses.replace(examples, name=arguments.name))
+    facts.declare(sources=datasets.SOURCES[arguments.kind])
 
 
 if __name__ == "__main__":

@@ -1,0 +1,157 @@
+"""Run a job's command and, once it has succeeded, write the job's record into the ledger.
+
+Rules call it through `recorded`. It needs the standard library alone, so that it runs in every
+rule's environment, and is no input of the rules: it sees the results but never shapes them.
+"""
+
+import argparse
+import ast
+import hashlib
+import importlib.metadata
+import os
+import platform
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from dissent.provenance import facts
+from dissent.provenance.hashes import file_sha256, remember
+from dissent.provenance.ledger import File, Record, portable, write_record
+
+RECORDER = (
+    "PYTHONPATH=src python -m dissent.provenance.record --rule {{rule}} --text {text}"
+    " --ledger {ledger} --environment {{input.environment:q}} --threads {{threads}}"
+    " --inputs {{input:q}} --outputs {{output:q}} --logs {{log:q}}"
+    " --params {{params!r:q}} --names {{params._names!r:q}} -- "
+)
+
+
+def recorded(command: str, ledger: str) -> str:
+    """A rule's shell command that runs `command` and writes the record of the job.
+
+    `command` holds Snakemake's placeholders; the rule has an input named `environment`.
+    """
+    unstamped = RECORDER.format(text="", ledger=ledger) + command
+    text = hashlib.sha256(unstamped.encode()).hexdigest()
+    return RECORDER.format(text=text, ledger=ledger) + command
+
+
+def main(arguments: argparse.Namespace) -> None:
+    start = datetime.now(UTC)
+    before = {path: path.stat() for path in map(Path, arguments.inputs)}
+    inputs = {path: content(path) for path in arguments.inputs}
+    with tempfile.TemporaryDirectory() as folder:
+        told = Path(folder) / "facts"
+        told.touch()
+        environment = os.environ | {facts.VARIABLE: str(told)}
+        status = subprocess.run(arguments.command, env=environment).returncode
+        if status:
+            # As a shell gives on the signal that ended a command.
+            sys.exit(status if status > 0 else 128 - status)
+        own = facts.declared(told)
+    for path, status in before.items():
+        unchanged = path.stat().st_mtime_ns == status.st_mtime_ns
+        if not unchanged and content(path) != inputs[str(path)]:
+            sys.exit(f"error: {path} was changed while the job that reads it ran: run it again")
+    outputs = {path: content(path) for path in arguments.outputs}
+    for path, file in outputs.items():
+        remember(path, file.sha256, Path(path).stat())
+    record = Record(
+        rule=arguments.rule,
+        text_sha256=arguments.text,
+        command=without_machine(arguments.command, arguments.inputs),
+        params=named(arguments.params, arguments.names),
+        inputs={portable(path): file for path, file in inputs.items()},
+        outputs=outputs,
+        logs=arguments.logs,
+        environment=installed(arguments.environment),
+        machine={
+            "device": own.get("device", "cpu"),
+            "processor": processor(),
+            "threads": arguments.threads,
+        },
+        start=start.isoformat(timespec="milliseconds"),
+        end=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        git=commit(),
+        sources=own.get("sources", []),
+    )
+    write_record(arguments.ledger, record)
+
+
+def content(path: str | Path) -> File:
+    """What a file holds now."""
+    return File(file_sha256(path), Path(path).stat().st_size)
+
+
+def named(values: str, names: str) -> dict[str, str]:
+    """A rule's params by name, from the representations of Snakemake's list and of its names."""
+    literals = ast.literal_eval(values)
+    return {name: repr(literals[index]) for name, (index, _) in ast.literal_eval(names).items()}
+
+
+def without_machine(command: list[str], inputs: list[str]) -> str:
+    """A command line in which paths outside the project are shortened, as in the record."""
+    given = set(inputs)
+    return shlex.join(portable(word) if word in given else word for word in command)
+
+
+def installed(pins: str) -> dict[str, object]:
+    """The interpreter, and the versions here of the packages that an environment file pins."""
+    versions = {}
+    for name in re.findall(r"^ +- ([\w.-]+)==", Path(pins).read_text(), flags=re.MULTILINE):
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            # Pins hold for every system; some packages are for another one.
+            continue
+    return {
+        "file": pins,
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "packages": versions,
+    }
+
+
+def processor() -> str:
+    """The processor's name as Linux tells it, or its kind."""
+    described = Path("/proc/cpuinfo")
+    text = described.read_text() if described.exists() else ""
+    name = re.search(r"^model name\s*: (.*)$", text, flags=re.MULTILINE)
+    return name[1].strip() if name else platform.machine()
+
+
+def commit() -> dict[str, object]:
+    """The commit checked out, and whether tracked files had been edited; empty without git.
+
+    dvc.lock does not count: it changes with each phase that DVC records.
+    """
+    try:
+        head = git("rev-parse", "HEAD").strip()
+        edited = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!dvc.lock")
+    except (OSError, subprocess.CalledProcessError):
+        return {}
+    return {"commit": head, "dirty": bool(edited)}
+
+
+def git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], check=True, capture_output=True, text=True).stdout
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rule", required=True)
+    parser.add_argument("--text", required=True, help="sha256 of the rule's shell command")
+    parser.add_argument("--ledger", required=True, type=Path, help="folder of the run's records")
+    parser.add_argument("--environment", required=True, help="the file that pins the packages")
+    parser.add_argument("--threads", required=True, type=int)
+    parser.add_argument("--inputs", required=True, nargs="+")
+    parser.add_argument("--outputs", required=True, nargs="+")
+    parser.add_argument("--logs", required=True, nargs="+")
+    parser.add_argument("--params", required=True, help="Python list of the rule's params")
+    parser.add_argument("--names", required=True, help="Python dict from name to (index, _)")
+    parser.add_argument("command", nargs="+", help="after --")
+    main(parser.parse_args())

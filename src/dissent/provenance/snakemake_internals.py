@@ -1,0 +1,207 @@
+"""All that this project knows of Snakemake's insides, which may change with any release of it.
+
+Snakemake keeps one JSON file a finished output, `.snakemake/metadata/<encoded path>`, and decides
+by it whether params, code and inputs are what they were. The version is therefore pinned exactly;
+tests/provenance/test_snakemake_internals.py is the contract. Snakemake itself is imported only
+where it is used: jobs read metadata in environments that do not have it.
+"""
+
+import json
+import os
+import re
+from base64 import urlsafe_b64encode
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dissent.commandline import InputError
+from dissent.files import atomic
+from dissent.provenance.ledger import Record, portable
+
+VERSION = "9.27.1"
+RECORD_FORMAT_VERSION = 6
+METADATA = Path(".snakemake/metadata")
+INCOMPLETE = Path(".snakemake/incomplete")
+# The longest file name; Snakemake cuts a longer key into folders, each begun with an @.
+LONGEST_NAME = 255
+
+
+class Job(NamedTuple):
+    """A job as the workflow now has it, in the terms of its record."""
+
+    rule: str
+    text_sha256: str
+    params: dict[str, str]
+    # As in the record, and as the workflow calls them.
+    inputs: dict[str, str]
+    outputs: tuple[str, ...]
+    # Whether Snakemake would run it now, and its words for why.
+    planned: bool
+    reason: str
+    # What Snakemake would write down of it: code, params, input and so on.
+    metadata: dict[str, Any]
+
+
+def require_version() -> None:
+    """Raises InputError if this is not the Snakemake whose metadata are known."""
+    from snakemake import __version__
+
+    if __version__ != VERSION:
+        raise InputError(
+            f"this is Snakemake {__version__}, but the metadata that decide what runs again are "
+            f"known for {VERSION} alone: use the environment that `make figures` sets up"
+        )
+
+
+def _key_path(folder: Path, output: str) -> Path:
+    """Where Snakemake keeps what belongs to an output."""
+    key = urlsafe_b64encode(output.encode()).decode()
+    parts = [key[i : i + LONGEST_NAME - 1] for i in range(0, len(key), LONGEST_NAME - 1)]
+    return folder.joinpath(*(f"@{part}" for part in parts[:-1]), parts[-1])
+
+
+def read_metadata(output: str) -> dict[str, Any] | None:
+    """What Snakemake wrote down when it finished an output; None if it did not, or not wholly."""
+    try:
+        return json.loads(_key_path(METADATA, output).read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def write_metadata(output: str, metadata: dict[str, Any]) -> None:
+    with atomic(_key_path(METADATA, output)) as temporary:
+        temporary.write_text(json.dumps(metadata))
+
+
+def is_incomplete(output: str) -> bool:
+    """Whether the job of an output was begun and not finished: Snakemake itself sees to it."""
+    return _key_path(INCOMPLETE, output).exists()
+
+
+def left_alone(output: str | Path, status: os.stat_result) -> bool:
+    """Whether nothing has written to an output since Snakemake touched it at the end of its job.
+
+    Touching sets modification and change time to the same moment, which Snakemake notes.
+    """
+    if status.st_mtime_ns != status.st_ctime_ns:
+        return False
+    metadata = read_metadata(str(output))
+    return metadata is not None and metadata.get("endtime") == status.st_mtime
+
+
+def restored_metadata(job: Job, record: Record, modified: float) -> dict[str, Any]:
+    """The metadata of a job's outputs as its record tells them.
+
+    What record and workflow agree in is written as Snakemake would, and what they differ in as the
+    record has it, so that Snakemake sees the difference. The environment's hash is left out: it
+    holds the path of this copy of the project, and the environment's file is an input anyway.
+    `modified` is the modification time of the outputs, in seconds since 1970.
+    """
+    now = job.metadata
+    same_text = job.text_sha256 == record.text_sha256
+    same_params = job.params == record.params
+    same_inputs = set(job.inputs) == set(record.inputs)
+    same = same_text and same_params and same_inputs
+    return now | {
+        "rule": record.rule,
+        "code": now["code"] if same_text else f"sha256:{record.text_sha256}",
+        "params": now["params"] if same_params else sorted(record.params.values()),
+        "input": now["input"] if same_inputs else sorted(record.inputs),
+        "shellcmd": now["shellcmd"] if same else record.command,
+        "input_checksums": {
+            job.inputs.get(path, path): f"sha256:{file.sha256}"
+            for path, file in record.inputs.items()
+        },
+        "record_format_version": RECORD_FORMAT_VERSION,
+        "software_stack_hash": None,
+        "starttime": datetime.fromisoformat(record.start).timestamp(),
+        "endtime": modified,
+        "incomplete": False,
+    }
+
+
+def existing_outputs(workflow: Any, folder: Path) -> list[str]:
+    """The files in a folder that some rule of the workflow makes, sorted."""
+    from snakemake.io import contains_wildcard
+
+    fixed = {str(o) for rule in workflow.rules for o in rule.output if not contains_wildcard(o)}
+    patterns = [rule for rule in workflow.rules if any(map(contains_wildcard, rule.output))]
+    found = (path.as_posix() for path in folder.rglob("*") if path.is_file())
+    return sorted(
+        path for path in found if path in fixed or any(rule.is_producer(path) for rule in patterns)
+    )
+
+
+def force(workflow: Any, outputs: Iterable[str]) -> None:
+    """Have the workflow being read run the jobs of these outputs, where they are part of it.
+
+    Unlike --forcerun, this does not make the outputs targets.
+    """
+    prepare = workflow._prepare_dag
+
+    def prepare_and_force(*arguments, **options):
+        prepare(*arguments, **options)
+        workflow.dag.forcefiles.update(outputs)
+
+    workflow._prepare_dag = prepare_and_force
+
+
+def load_jobs(configfile: str | None, targets: Iterable[str] = ()) -> list[Job]:
+    """The jobs that the Snakefile here needs for its targets (by default all of its phases).
+
+    Raises InputError with Snakemake's words if the workflow or its config is wrong.
+    """
+    from snakemake.api import SnakemakeApi
+    from snakemake.exceptions import RuleException, WorkflowError
+    from snakemake.settings.types import (
+        ConfigSettings,
+        DAGSettings,
+        OutputSettings,
+        Quietness,
+        ResourceSettings,
+    )
+
+    require_version()
+    if not Path("Snakefile").exists():
+        raise InputError("there is no Snakefile here: run dissent in the project's folder")
+    quiet = OutputSettings(dryrun=True, quiet={Quietness.ALL})
+    configs = ConfigSettings(configfiles=[Path(configfile)] if configfile else [])
+    with SnakemakeApi(quiet) as api:
+        try:
+            loaded = api.workflow(
+                resource_settings=ResourceSettings(cores=1),
+                config_settings=configs,
+                snakefile=Path("Snakefile"),
+            )
+            phases = [rule.name for rule in loaded._workflow.rules if not rule.output]
+            loaded.dag(DAGSettings(targets=set(targets) or set(phases)))
+            workflow = loaded._workflow
+            workflow._prepare_dag(forceall=False, ignore_incomplete=True, lock_warn_only=False)
+            workflow._build_dag()
+        except (WorkflowError, RuleException) as error:
+            raise InputError(str(error)) from None
+        return [_job(workflow, job) for job in workflow.dag.jobs if job.output]
+
+
+def _job(workflow: Any, job: Any) -> Job:
+    noted = workflow.persistence
+    stamp = re.search(r"--text ([0-9a-f]{64})", job.rule.shellcmd)
+    return Job(
+        rule=job.rule.name,
+        text_sha256=stamp[1],
+        params={name: repr(job.params[index]) for name, (index, _) in job.params._names.items()},
+        inputs={portable(str(path)): str(path) for path in job.input},
+        outputs=tuple(map(str, job.output)),
+        planned=workflow.dag.needrun(job),
+        reason=str(workflow.dag.reason(job)),
+        metadata={
+            "rule": job.rule.name,
+            "input": list(map(str, noted._input(job))),
+            "log": list(map(str, noted._log(job))),
+            "shellcmd": job.shellcmd,
+            "params": noted._params(job),
+            "code": noted._code(job.rule),
+            "conda_env": noted._conda_env(job),
+        },
+    )
