@@ -16,15 +16,21 @@ def atomic(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` if the block succeeds.
 
     The temporary name keeps the suffix, so writers that look at it (matplotlib, pandas) work.
+    A killed process leaves it behind: see `leftovers`.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
         yield temporary
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def leftovers(folder: Path) -> Iterator[Path]:
+    """What writers that were killed left under a folder; also what others write right now."""
+    return folder.rglob(".*.partial*")
 
 
 def write_table(table: "pd.DataFrame", path: str | os.PathLike) -> None:

@@ -76,3 +76,73 @@ def finished(tmp_path_factory) -> tuple[Path, str]:
     path = os.pathsep.join(map(str, [guard.parent, standin, TOOLS, os.environ["PATH"]]))
     snakemake(folder, "--use-conda", "figures", path=path)
     return folder, path
+
+
+def run(folder: Path, *command: str | os.PathLike, **variables: str) -> str:
+    """Run a command in a copy of the project; what it prints, once it has succeeded."""
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    process = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment | {"PATH": f"{TOOLS}{os.pathsep}{os.environ['PATH']}"} | variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.returncode == 0, process.stdout[-5000:]
+    return process.stdout
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file in a folder, by its path there."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def traces_of(folder: Path) -> Path:
+    """Where each process of a traced run has noted what it did (tests/tracing)."""
+    return folder.with_name(f"{folder.name}-traces")
+
+
+def clone_of(sealed: Path, folder: Path) -> Path:
+    """A clone of a sealed run, at another place, with its results pulled and restored."""
+    run(sealed.parent, "git", "clone", "--quiet", sealed, folder)
+    shutil.copy(sealed / ".dvc/config.local", folder / ".dvc/config.local")
+    run(folder, "dvc", "pull")
+    run(folder, "dissent", "restore")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sealed(tmp_path_factory) -> Path:
+    """The `test` run under the demo's name, run and recorded by `dvc repro`, committed and pushed.
+
+    The project is a git repository; its DVC remote is a folder, named in .dvc/config.local. Do not
+    change it: copy it (shutil.copytree keeps what Snakemake looks at) or clone it.
+    """
+    folder = copy_project(tmp_path_factory.mktemp("sealed"))
+    demo = (folder / "config/test.yaml").read_text().replace("run: test", "run: demo")
+    (folder / "config/demo.yaml").write_text(demo)
+    # One model whose jobs are its own.
+    table = folder / "config/models/test.csv"
+    row = "captions-s0,datasets,train,captions,0,"
+    table.write_text(table.read_text().replace(f"{row}other,", f"{row},"))
+    (folder / "dvc.lock").unlink(missing_ok=True)
+    run(folder, "git", "init", "--quiet")
+    run(folder, "git", "config", "user.name", "test")
+    run(folder, "git", "config", "user.email", "test@example.org")
+    run(folder, "git", "add", "--all")
+    run(folder, "git", "commit", "--quiet", "--message", "The project")
+    tracing, traces = ROOT / "tests" / "tracing", traces_of(folder)
+    traces.mkdir()
+    run(
+        *(folder, "dvc", "repro"),
+        PATH=os.pathsep.join(map(str, [tracing, TOOLS, os.environ["PATH"]])),
+        TRACED_PYTHON=sys.executable,
+        TRACES=str(traces),
+    )
+    run(folder, "git", "add", "--all")
+    run(folder, "git", "commit", "--quiet", "--message", "Its results")
+    store = tmp_path_factory.mktemp("store")
+    run(folder, "dvc", "remote", "add", "--local", "--default", "store", str(store))
+    run(folder, "dvc", "push")
+    return folder

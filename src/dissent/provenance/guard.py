@@ -1,24 +1,32 @@
 """What a run looks at before it plans: can Snakemake know what became of the results it finds?"""
 
+import fcntl
 import logging
+import socket
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from dissent.commandline import InputError
+from dissent.files import leftovers
 from dissent.provenance.hashes import file_sha256
-from dissent.provenance.ledger import makers, read_ledger
+from dissent.provenance.ledger import makers, portable, read_ledger
 from dissent.provenance.snakemake_internals import (
+    LOCKS,
     existing_outputs,
     force,
     is_incomplete,
     left_alone,
     read_metadata,
+    remote_jobs,
     require_version,
 )
 
 log = logging.getLogger("dissent")
+HELD_BY = Path(".provenance/running")
+_running: TextIO | None = None
 _on = True
 
 
@@ -43,19 +51,56 @@ def check(workflow: Any, results: Path) -> None:
     require_version()
     if not _on or not workflow.is_main_process:
         return
+    if is_alone() and not remote_jobs():
+        clear_after_crash(results)
+    share()
     outputs = existing_outputs(workflow, results)
     bare = [path for path in outputs if read_metadata(path) is None and not is_incomplete(path)]
     if bare:
-        option = f" --configfile {workflow.configfiles[-1]}"
+        configfile = portable(str(workflow.configfiles[-1]))
         raise InputError(
-            f"{bare[0]} and {len(bare) - 1} other files are there without Snakemake's metadata, as "
-            f"after a checkout or a pull: run `dissent restore{option}`, or delete them to have "
-            "them made anew"
+            f"{len(bare)} files in {results} (one is {bare[0]}) are there without Snakemake's "
+            f"metadata, as after a checkout or a pull: run `dissent restore --configfile "
+            f"{configfile}`, or delete them to have them made anew"
         )
     altered = [path for path in altered_outputs(outputs, results) if not is_incomplete(path)]
     for path in altered:
         log.warning("%s is not what its job wrote: it is made anew", path)
     force(workflow, altered)
+
+
+def is_alone() -> bool:
+    """Whether all other runs in this folder are known to have ended, in whatever way.
+
+    If so, runs that start now wait until this one calls `share`.
+    """
+    global _running
+    HELD_BY.parent.mkdir(exist_ok=True)
+    _running = HELD_BY.open("a+")
+    try:
+        fcntl.flock(_running, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    _running.seek(0)
+    hosts = _running.read().split()
+    if socket.gethostname() not in hosts:
+        _running.write(f"{socket.gethostname()}\n")
+        _running.flush()
+    # Machines may share a folder, and not see each other's locks.
+    return hosts == [socket.gethostname()]
+
+
+def share() -> None:
+    """Hold a lock of the operating system, which other runs may hold too, until this one ends."""
+    # Where a filesystem knows no locks, no run is alone.
+    with suppress(OSError):
+        fcntl.flock(_running, fcntl.LOCK_SH)
+
+
+def clear_after_crash(results: Path) -> None:
+    """Remove what a killed run left: Snakemake's lock and half-written files."""
+    for path in [*LOCKS.glob("*.lock"), *leftovers(results)]:
+        path.unlink(missing_ok=True)
 
 
 def altered_outputs(outputs: Iterable[str], results: Path) -> Iterator[str]:
@@ -65,6 +110,10 @@ def altered_outputs(outputs: Iterable[str], results: Path) -> Iterator[str]:
     """
     made_by = makers(read_ledger(results / "provenance").values())
     for path in outputs:
-        known = path in made_by and not left_alone(path, Path(path).stat())
-        if known and file_sha256(path) != made_by[path].outputs[path].sha256:
+        if path not in made_by:
+            continue
+        recorded = datetime.fromisoformat(made_by[path].end).timestamp()
+        if left_alone(path, Path(path).stat(), recorded):
+            continue
+        if file_sha256(path) != made_by[path].outputs[path].sha256:
             yield path

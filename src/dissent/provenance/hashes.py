@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import time
 from pathlib import Path
 
 from dissent.files import atomic, sha256
@@ -12,13 +13,15 @@ from dissent.provenance import snakemake_internals
 CACHED_FROM_BYTES = 2**20
 # Of this copy of the project alone: inodes and times mean nothing elsewhere.
 CACHE = Path(".provenance/hashes")
+# The clock of file times ticks: within a tick, a file can be written to twice and show one time.
+TICK_SECONDS = 0.02
 
 
 def file_sha256(path: str | Path) -> str:
     """Hex sha256 of a file's bytes, from the cache if the file is large and was left alone."""
-    status = Path(path).stat()
-    if status.st_size < CACHED_FROM_BYTES:
+    if Path(path).stat().st_size < CACHED_FROM_BYTES:
         return sha256(path)
+    status = _settled(path)
     known = _read(path)
     if known is None or not _same(path, status, known):
         known = {"sha256": sha256(path)}
@@ -35,6 +38,13 @@ def remember(path: str | Path, digest: str, status: os.stat_result) -> None:
             temporary.write_text(json.dumps(known))
 
 
+def _settled(path: str | Path) -> os.stat_result:
+    """The status of a file, at a moment from which on every writing changes it."""
+    while abs(time.time() - (status := Path(path).stat()).st_ctime) < TICK_SECONDS:
+        time.sleep(TICK_SECONDS)
+    return status
+
+
 def _same(path: str | Path, status: os.stat_result, known: dict) -> bool:
     """Whether a file is still the one a cached digest is of.
 
@@ -43,7 +53,8 @@ def _same(path: str | Path, status: os.stat_result, known: dict) -> bool:
     """
     if known["file"] != _identity(status):
         return False
-    return known["times"] == _times(status) or snakemake_internals.left_alone(path, status)
+    hashed = known["times"][1] / 1e9
+    return known["times"] == _times(status) or snakemake_internals.left_alone(path, status, hashed)
 
 
 def _identity(status: os.stat_result) -> list[int]:

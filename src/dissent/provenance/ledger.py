@@ -8,11 +8,12 @@ import json
 import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
 from dissent.commandline import InputError
-from dissent.files import atomic
+from dissent.files import atomic, leftovers
 
 FORMAT = 1
 MADE_ANEW = "delete it and the output it is named after, and run the workflow"
@@ -57,12 +58,10 @@ class Record:
 
 def portable(path: str) -> str:
     """A path that tells nothing of the machine: of one outside the project, name and digest."""
-    given = Path(path)
-    if not given.is_absolute():
-        return path
-    if given.is_relative_to(Path.cwd()):
-        return given.relative_to(Path.cwd()).as_posix()
-    return f"outside/{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}/{given.name}"
+    relative = Path(os.path.relpath(path))
+    if ".." not in relative.parts:
+        return relative.as_posix()
+    return f"outside/{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}/{relative.name}"
 
 
 def record_path(ledger: Path, outputs: Iterable[str]) -> Path:
@@ -93,14 +92,34 @@ def read_record(path: Path) -> Record:
         content = empty | content
         for name in ("inputs", "outputs"):
             content[name] = {file: File(**facts) for file, facts in content[name].items()}
-        return Record(**content)
-    except (ValueError, KeyError, TypeError, AttributeError):
+        return _checked(Record(**content))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise InputError(f"{path}: not a record of a job; {MADE_ANEW}") from None
+
+
+def _checked(record: Record) -> Record:
+    """Raises TypeError or ValueError for a record whose fields are not what they should be."""
+    texts = [record.rule, record.text_sha256, record.command, *record.params.values()]
+    files = [*record.inputs.values(), *record.outputs.values()]
+    facts = [record.environment, record.machine, record.git, *record.sources]
+    for start_or_end in (record.start, record.end):
+        if datetime.fromisoformat(start_or_end).utcoffset() != timedelta(0):
+            raise ValueError
+    if not (
+        record.outputs
+        and isinstance(record.logs, list)
+        and all(isinstance(text, str) for text in [*texts, *record.logs])
+        and all(isinstance(file.sha256, str) and isinstance(file.bytes, int) for file in files)
+        and all(isinstance(fact, dict) for fact in facts)
+    ):
+        raise TypeError
+    return record
 
 
 def read_ledger(ledger: Path) -> dict[Path, Record]:
     """Every record of a run by where it lies. Raises InputError for the first bad one."""
-    return {path: read_record(path) for path in sorted(ledger.rglob("*.json"))}
+    found = {path for path in ledger.rglob("*.json") if path.is_file()}
+    return {path: read_record(path) for path in sorted(found - set(leftovers(ledger)))}
 
 
 def makers(records: Iterable[Record]) -> dict[str, Record]:

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dissent.provenance import facts
-from dissent.provenance.hashes import file_sha256, remember
+from dissent.provenance.hashes import file_sha256
 from dissent.provenance.ledger import File, Record, portable, write_record
 
 RECORDER = (
@@ -42,7 +42,8 @@ def recorded(command: str, ledger: str) -> str:
 
 def main(arguments: argparse.Namespace) -> None:
     start = datetime.now(UTC)
-    before = {path: path.stat() for path in map(Path, arguments.inputs)}
+    params = named(arguments.params, arguments.names)
+    before = {path: written_at(path) for path in arguments.inputs}
     inputs = {path: content(path) for path in arguments.inputs}
     with tempfile.TemporaryDirectory() as folder:
         told = Path(folder) / "facts"
@@ -53,21 +54,22 @@ def main(arguments: argparse.Namespace) -> None:
             # As a shell gives on the signal that ended a command.
             sys.exit(status if status > 0 else 128 - status)
         own = facts.declared(told)
-    for path, status in before.items():
-        unchanged = path.stat().st_mtime_ns == status.st_mtime_ns
-        if not unchanged and content(path) != inputs[str(path)]:
+    for path, file in inputs.items():
+        gone = not Path(path).exists()
+        if gone or (written_at(path) != before[path] and content(path) != file):
             sys.exit(f"error: {path} was changed while the job that reads it ran: run it again")
+    for path in arguments.outputs:
+        if not Path(path).exists():
+            sys.exit(f"error: the job ended well but did not write {path}: mend its script")
     outputs = {path: content(path) for path in arguments.outputs}
-    for path, file in outputs.items():
-        remember(path, file.sha256, Path(path).stat())
     record = Record(
         rule=arguments.rule,
         text_sha256=arguments.text,
         command=without_machine(arguments.command, arguments.inputs),
-        params=named(arguments.params, arguments.names),
+        params=params,
         inputs={portable(path): file for path, file in inputs.items()},
         outputs=outputs,
-        logs=arguments.logs,
+        logs=[portable(path) for path in arguments.logs],
         environment=installed(arguments.environment),
         machine={
             "device": own.get("device", "cpu"),
@@ -82,6 +84,12 @@ def main(arguments: argparse.Namespace) -> None:
     write_record(arguments.ledger, record)
 
 
+def written_at(path: str) -> tuple[int, int]:
+    """What every writing to a file changes; unlike its mtime, no program can set it."""
+    status = Path(path).stat()
+    return status.st_ino, status.st_ctime_ns
+
+
 def content(path: str | Path) -> File:
     """What a file holds now."""
     return File(file_sha256(path), Path(path).stat().st_size)
@@ -89,7 +97,10 @@ def content(path: str | Path) -> File:
 
 def named(values: str, names: str) -> dict[str, str]:
     """A rule's params by name, from the representations of Snakemake's list and of its names."""
-    literals = ast.literal_eval(values)
+    try:
+        literals = ast.literal_eval(values)
+    except (ValueError, SyntaxError):
+        sys.exit(f"error: a rule's params have to be Python literals, not as in {values}")
     return {name: repr(literals[index]) for name, (index, _) in ast.literal_eval(names).items()}
 
 
@@ -102,18 +113,27 @@ def without_machine(command: list[str], inputs: list[str]) -> str:
 def installed(pins: str) -> dict[str, object]:
     """The interpreter, and the versions here of the packages that an environment file pins."""
     versions = {}
-    for name in re.findall(r"^ +- ([\w.-]+)==", Path(pins).read_text(), flags=re.MULTILINE):
+    for name in pinned_versions(Path(pins)):
         try:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             # Pins hold for every system; some packages are for another one.
             continue
     return {
-        "file": pins,
+        "file": portable(pins),
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "packages": versions,
     }
+
+
+def pinned_versions(pins: Path) -> dict[str, list[str]]:
+    """What a conda environment file pins of each pip package: one version for each marker."""
+    text = pins.read_text() if pins.exists() else ""
+    versions: dict[str, list[str]] = {}
+    for name, version in re.findall(r"^ +- ([\w.-]+)==([^\s;]+)", text, flags=re.MULTILINE):
+        versions.setdefault(name, []).append(version)
+    return versions
 
 
 def processor() -> str:
@@ -131,7 +151,8 @@ def commit() -> dict[str, object]:
     """
     try:
         head = git("rev-parse", "HEAD").strip()
-        edited = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!dvc.lock")
+        # Without its optional lock, which would stop a `git commit` of the user at that moment.
+        edited = git("--no-optional-locks", "status", "-s", "-uno", "--", ".", ":!dvc.lock")
     except (OSError, subprocess.CalledProcessError):
         return {}
     return {"commit": head, "dirty": bool(edited)}

@@ -7,10 +7,12 @@ where it is used: jobs read metadata in environments that do not have it.
 """
 
 import json
+import logging
 import os
 import re
 from base64 import urlsafe_b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +25,12 @@ VERSION = "9.27.1"
 RECORD_FORMAT_VERSION = 6
 METADATA = Path(".snakemake/metadata")
 INCOMPLETE = Path(".snakemake/incomplete")
+LOCKS = Path(".snakemake/locks")
+# What Snakemake sets to a job's threads in the environment of its command.
+THREAD_VARIABLES = (
+    *("OMP_NUM_THREADS", "GOTO_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"),
+    *("VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS"),
+)
 # The longest file name; Snakemake cuts a longer key into folders, each begun with an @.
 LONGEST_NAME = 255
 
@@ -36,6 +44,8 @@ class Job(NamedTuple):
     # As in the record, and as the workflow calls them.
     inputs: dict[str, str]
     outputs: tuple[str, ...]
+    # The folder of the records.
+    ledger: Path
     # Whether Snakemake would run it now, and its words for why.
     planned: bool
     reason: str
@@ -70,8 +80,10 @@ def read_metadata(output: str) -> dict[str, Any] | None:
 
 
 def write_metadata(output: str, metadata: dict[str, Any]) -> None:
+    """Have Snakemake take an output for finished, by a job with these metadata."""
     with atomic(_key_path(METADATA, output)) as temporary:
         temporary.write_text(json.dumps(metadata))
+    _key_path(INCOMPLETE, output).unlink(missing_ok=True)
 
 
 def is_incomplete(output: str) -> bool:
@@ -79,15 +91,25 @@ def is_incomplete(output: str) -> bool:
     return _key_path(INCOMPLETE, output).exists()
 
 
-def left_alone(output: str | Path, status: os.stat_result) -> bool:
-    """Whether nothing has written to an output since Snakemake touched it at the end of its job.
+def remote_jobs() -> bool:
+    """Whether some unfinished job was handed to a cluster, where it may still run."""
+    markers = (path for path in INCOMPLETE.rglob("*") if path.is_file())
+    return any('"external_jobid": null' not in path.read_text() for path in markers)
 
-    Touching sets modification and change time to the same moment, which Snakemake notes.
+
+def left_alone(output: str | Path, status: os.stat_result, known: float) -> bool:
+    """Whether an output is what it was when it became known, in seconds since 1970.
+
+    It is if that was during its job and nothing has written to it since Snakemake touched it at the
+    job's end. Touching sets modification and change time to the same moment, which Snakemake notes.
+    Without such a job, as with --touch, Snakemake may have touched something else.
     """
     if status.st_mtime_ns != status.st_ctime_ns:
         return False
     metadata = read_metadata(str(output))
-    return metadata is not None and metadata.get("endtime") == status.st_mtime
+    if metadata is None or metadata.get("endtime") != status.st_mtime:
+        return False
+    return metadata["starttime"] <= known
 
 
 def restored_metadata(job: Job, record: Record, modified: float) -> dict[str, Any]:
@@ -147,8 +169,10 @@ def force(workflow: Any, outputs: Iterable[str]) -> None:
     workflow._prepare_dag = prepare_and_force
 
 
-def load_jobs(configfile: str | None, targets: Iterable[str] = ()) -> list[Job]:
-    """The jobs that the Snakefile here needs for its targets (by default all of its phases).
+def load_jobs(configfile: str | None, targets: Iterable[str] | None = None) -> list[Job]:
+    """The jobs the Snakefile here needs for targets, in the order in which they can run.
+
+    No targets are the workflow's default one, None is all that have no files of their own.
 
     Raises InputError with Snakemake's words if the workflow or its config is wrong.
     """
@@ -166,33 +190,56 @@ def load_jobs(configfile: str | None, targets: Iterable[str] = ()) -> list[Job]:
     if not Path("Snakefile").exists():
         raise InputError("there is no Snakefile here: run dissent in the project's folder")
     quiet = OutputSettings(dryrun=True, quiet={Quietness.ALL})
-    configs = ConfigSettings(configfiles=[Path(configfile)] if configfile else [])
-    with SnakemakeApi(quiet) as api:
+    with _quietly(), SnakemakeApi(quiet) as api:
         try:
+            configs = ConfigSettings(configfiles=[Path(configfile)] if configfile else [])
             loaded = api.workflow(
                 resource_settings=ResourceSettings(cores=1),
                 config_settings=configs,
                 snakefile=Path("Snakefile"),
             )
-            phases = [rule.name for rule in loaded._workflow.rules if not rule.output]
-            loaded.dag(DAGSettings(targets=set(targets) or set(phases)))
+            if targets is None:
+                targets = [rule.name for rule in loaded._workflow.rules if not rule.output]
+            loaded.dag(DAGSettings(targets=set(targets)))
             workflow = loaded._workflow
             workflow._prepare_dag(forceall=False, ignore_incomplete=True, lock_warn_only=False)
             workflow._build_dag()
         except (WorkflowError, RuleException) as error:
             raise InputError(str(error)) from None
-        return [_job(workflow, job) for job in workflow.dag.jobs if job.output]
+        except Exception as error:
+            raise InputError(
+                f"the workflow cannot be read ({type(error).__name__}: {error}): try `snakemake -n`"
+            ) from error
+        levels = ([_job(workflow, job) for job in level] for level in workflow.dag.toposorted())
+        # Within a level Snakemake's order is another in each process.
+        return [
+            job
+            for level in levels
+            for job in sorted(level, key=lambda job: (job.rule, job.outputs))
+            if job.outputs
+        ]
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without what Snakemake tells of its progress, through handlers of its own making."""
+    logging.disable(logging.INFO)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _job(workflow: Any, job: Any) -> Job:
     noted = workflow.persistence
-    stamp = re.search(r"--text ([0-9a-f]{64})", job.rule.shellcmd)
+    stamp = re.search(r"--text ([0-9a-f]{64}) --ledger (\S+)", job.rule.shellcmd or "")
     return Job(
         rule=job.rule.name,
-        text_sha256=stamp[1],
+        text_sha256=stamp[1] if stamp else "",
         params={name: repr(job.params[index]) for name, (index, _) in job.params._names.items()},
         inputs={portable(str(path)): str(path) for path in job.input},
         outputs=tuple(map(str, job.output)),
+        ledger=Path(stamp[2] if stamp else ""),
         planned=workflow.dag.needrun(job),
         reason=str(workflow.dag.reason(job)),
         metadata={

@@ -1,0 +1,60 @@
+"""Do recorded jobs again in an empty folder, and compare the bytes they make."""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from dissent.files import sha256
+from dissent.provenance.ledger import Record
+from dissent.provenance.snakemake_internals import THREAD_VARIABLES, Job
+
+LINES_SHOWN = 3
+
+
+def replay(job: Job, record: Record) -> list[tuple[str, str]]:
+    """Run a job's script with nothing but the job's inputs; (output, how it differs) for each.
+
+    The inputs are copied from here, where their bytes are checked against the record by the caller.
+    Nothing in the project is written to.
+    """
+    missing = [path for path in job.inputs.values() if not Path(path).exists()]
+    if missing:
+        return [(job.outputs[0], f"cannot be made again, since {missing[0]} is not here")]
+    script = job.metadata["shellcmd"].partition(" -- ")[2]
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        for path in map(Path, job.inputs.values()):
+            if not path.is_absolute():
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, folder / path)
+        process = subprocess.run(
+            shlex.split(script),
+            cwd=folder,
+            env=_environment(record),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        if process.returncode:
+            last = " / ".join(process.stdout.strip().splitlines()[-LINES_SHOWN:])
+            return [(job.outputs[0], f"its job fails when it is done again: {last}")]
+        return [
+            (output, "its job, done again, writes other bytes")
+            for output, file in record.outputs.items()
+            if not (folder / output).exists() or sha256(folder / output) != file.sha256
+        ]
+
+
+def _environment(record: Record) -> dict[str, str]:
+    """What Snakemake and the rule's shell command set around the script."""
+    threads = str(record.machine.get("threads", 1))
+    return os.environ | {
+        **dict.fromkeys(THREAD_VARIABLES, threads),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": "src",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }

@@ -1,0 +1,228 @@
+"""What `dissent audit` finds in a clone of a sealed run to which one thing has been done."""
+
+import hashlib
+import json
+import os
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from conftest import TOOLS, clone_of, edited, run
+
+PAIRS = "results/demo/metrics/pairs.csv"
+MODELS = "results/demo/metrics/models.csv"
+FIG1 = "results/demo/figures/no_one_representation/fig1_error_inconsistency.svg"
+LEDGER = Path("results/demo/provenance")
+
+
+@pytest.fixture(scope="module")
+def clone(sealed, tmp_path_factory) -> Path:
+    return clone_of(sealed, tmp_path_factory.mktemp("audit") / "clone")
+
+
+def dissent(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [TOOLS / "dissent", *arguments],
+        cwd=folder,
+        env=os.environ | {"PATH": f"{TOOLS}{os.pathsep}{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+    )
+
+
+def findings(folder: Path, *arguments: str) -> list[tuple[str, str]]:
+    """Level and path of every finding; the exit status must agree with their number."""
+    process = dissent(folder, "audit", "--json", *arguments)
+    assert process.returncode in (0, 1), process.stderr
+    found = json.loads(process.stdout)["findings"]
+    assert process.returncode == bool(found)
+    assert all(finding["what"] and finding["mend"] for finding in found)
+    return [(finding["level"], finding["path"]) for finding in found]
+
+
+def record_of(folder: Path, output: str) -> Path:
+    return folder / LEDGER / f"{Path(output).relative_to(LEDGER.parent)}.json"
+
+
+def forged(folder: Path, output: str, forge):
+    """The record of an output with its content changed by `forge`, for a while."""
+    path = record_of(folder, output)
+    content = json.loads(path.read_text())
+    forge(content)
+    return edited(path, json.dumps(content))
+
+
+def test_a_sealed_run_holds(clone):
+    process = dissent(clone, "audit")
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert process.stdout.endswith("everything holds\n")
+
+
+def test_the_chain_of_a_figure_names_file_rule_commit_params_and_leaves(clone):
+    process = dissent(clone, "audit", FIG1)
+    assert process.returncode == 0
+    head = subprocess.run(
+        ["git", "log", "--format=%H"], cwd=clone, capture_output=True, text=True
+    ).stdout.split()
+    made_at = json.loads(record_of(clone, FIG1).read_text())["git"]["commit"]
+    assert made_at in head
+    digest = hashlib.sha256((clone / FIG1).read_bytes()).hexdigest()
+    for words in (
+        *(FIG1, digest[:12], "fig1_error_inconsistency", made_at[:7]),
+        *("measure_pairs", "resamples", "100", "train_supervised", "make_dataset"),
+        *("CC BY 4.0", "cpu", "envs/torch.yaml"),
+    ):
+        assert words in process.stdout, words
+
+
+def test_the_page_of_a_figure_holds_the_picture_and_every_digest(clone, tmp_path):
+    page = tmp_path / "fig1.html"
+    assert dissent(clone, "audit", FIG1, "--html", str(page)).returncode == 0
+    text = page.read_text()
+    chain = json.loads(dissent(clone, "audit", FIG1, "--json").stdout)["chains"][0]
+    assert "data:image/svg+xml" in text
+    for job in chain["jobs"]:
+        for file in job["inputs"].values():
+            assert file["sha256"] in text
+
+
+def test_a_changed_byte_is_found_though_size_and_time_are_kept(clone):
+    path = clone / PAIRS
+    content, times = path.read_bytes(), path.stat()
+    try:
+        path.write_bytes(content.replace(b"0", b"1", 1))
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        assert ("integrity", PAIRS) in findings(clone)
+        assert ("integrity", PAIRS) in findings(clone, FIG1)
+        assert findings(clone, "results/demo/checkpoints/resnet-s0.safetensors") == []
+    finally:
+        path.write_bytes(content)
+
+
+def test_a_missing_file_is_found(clone):
+    path = clone / PAIRS
+    content = path.read_bytes()
+    try:
+        path.unlink()
+        assert ("integrity", PAIRS) in findings(clone, FIG1)
+    finally:
+        path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("forge", "level"),
+    [
+        (lambda record: record["outputs"][PAIRS].update(sha256="0" * 64), "integrity"),
+        (lambda record: record["params"].update(resamples="99999"), "currency"),
+        (lambda record: record.update(text_sha256="0" * 64), "currency"),
+        (lambda record: record["inputs"].pop(MODELS), "currency"),
+        (lambda record: record["inputs"][MODELS].update(sha256="0" * 64), "consistency"),
+        (lambda record: record.update(rule="measure_models"), "currency"),
+        (lambda record: record["environment"]["packages"].update(numpy="0.1"), "closure"),
+    ],
+)
+def test_a_forged_record_is_found(clone, forge, level):
+    with forged(clone, PAIRS, forge):
+        found = findings(clone, PAIRS)
+        assert (level, PAIRS) in found
+        # Whatever is forged, dvc.lock has the bytes the records had.
+        assert ("consistency", "results/demo/provenance/metrics") in found
+
+
+def test_what_nothing_here_can_tell_of_a_record_is_held_by_the_lock(clone):
+    with forged(clone, PAIRS, lambda record: record["git"].update(commit="0" * 40)):
+        assert findings(clone, PAIRS) == [("consistency", "results/demo/provenance/metrics")]
+
+
+def test_a_record_that_is_no_record_is_named(clone):
+    with edited(record_of(clone, PAIRS), "{"):
+        process = dissent(clone, "audit")
+    assert process.returncode == 1
+    assert "results/demo/provenance/metrics/pairs.csv.json" in process.stderr
+    assert len(process.stderr.strip().splitlines()) == 1
+
+
+def test_a_forged_lock_is_found(clone):
+    lock = clone / "dvc.lock"
+    text = lock.read_text()
+    at = text.index("path: results/demo/metrics\n")
+    md5 = text.index("md5: ", text.index("hash: md5", at)) + len("md5: ")
+    with edited(lock, text[:md5] + "0" * 32 + text[md5 + 32 :]):
+        assert ("consistency", "results/demo/metrics") in findings(clone)
+
+
+def test_an_orphan_is_found(clone):
+    orphan = clone / "results/demo/metrics/by_hand.csv"
+    try:
+        orphan.write_text("x\n")
+        assert ("currency", "results/demo/metrics/by_hand.csv") in findings(clone)
+    finally:
+        orphan.unlink()
+
+
+def test_an_edited_script_is_found(clone):
+    script = "workflow/scripts/metrics/measure_pairs.py"
+    with edited(clone / script, (clone / script).read_text() + "# edited\n"):
+        found = findings(clone, PAIRS)
+    assert {("closure", script), ("currency", PAIRS)} <= set(found)
+
+
+def test_an_input_that_neither_git_nor_a_digest_pins_is_found(clone):
+    # A module that nobody has added to git, as its own record honestly says.
+    script = clone / "workflow/scripts/metrics/measure_pairs.py"
+    module = clone / "src/dissent/unpinned.py"
+    digest = hashlib.sha256(b"").hexdigest()
+
+    def forge(record):
+        record["inputs"]["src/dissent/unpinned.py"] = {"sha256": digest, "bytes": 0}
+
+    try:
+        module.touch()
+        text = script.read_text().replace(
+            "import argparse", "import argparse\nimport dissent.unpinned"
+        )
+        with edited(script, text), forged(clone, PAIRS, forge):
+            assert ("closure", "src/dissent/unpinned.py") in findings(clone, PAIRS)
+    finally:
+        module.unlink()
+
+
+@pytest.mark.parametrize("source", [{"licence": "MIT"}, {"package": "scikit-learn"}])
+def test_a_source_without_pin_or_licence_is_found(clone, source):
+    data = "results/demo/data/handwritten.safetensors"
+    with forged(clone, data, lambda record: record.update(sources=[source | {"name": "digits"}])):
+        assert ("closure", data) in findings(clone, data)
+
+
+def test_a_chain_forged_so_that_it_agrees_with_itself_is_caught_by_doing_it_again(clone):
+    """Pairs improved by hand, figures drawn from them, all records and dvc.lock in line."""
+    pairs = clone / PAIRS
+    rows = pairs.read_text().splitlines()
+    rows[1] = rows[1].replace("0.", "0.9", 1)
+    pairs.write_text("\n".join(rows) + "\n")
+    drawn = ["fig1_error_inconsistency.svg", "fig2_ensemble_gain.svg"]
+    for figure in drawn:
+        record = json.loads(record_of(clone, str(Path(FIG1).with_name(figure))).read_text())
+        subprocess.run(
+            shlex.split(record["command"]),
+            cwd=clone,
+            env=os.environ
+            | {"PATH": f"{TOOLS}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": "src"},
+            check=True,
+            capture_output=True,
+        )
+    for path in (clone / LEDGER).rglob("*.json"):
+        text = path.read_text()
+        for name, file in (json.loads(text)["inputs"] | json.loads(text)["outputs"]).items():
+            text = text.replace(
+                file["sha256"], hashlib.sha256((clone / name).read_bytes()).hexdigest()
+            )
+        path.write_text(text)
+    run(clone, "dissent", "restore")
+    run(clone, "dvc", "commit", "--force", "metrics", "figures")
+    run(clone, "git", "commit", "--quiet", "--all", "--message", "Better")
+    assert findings(clone, FIG1) == []
+    found = findings(clone, FIG1, "--replay", "all")
+    assert found == [("replay", PAIRS)]
