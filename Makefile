@@ -4,14 +4,17 @@ CORES ?= all
 
 IN_ENVIRONMENT = PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: figures report gallery test lint lock bench
+.PHONY: figures environment report gallery test lint lock bench
 
 figures: .venv/.stamp
 	@$(IN_ENVIRONMENT) snakemake --workflow-profile workflow/profiles/default --cores $(CORES) figures
 	@$(IN_ENVIRONMENT) python workflow/scripts/summarise.py --run demo
 
+environment: .venv/.stamp
+
 report: figures
-	@$(IN_ENVIRONMENT) snakemake --report results/demo/report.zip figures
+	@mkdir -p build
+	@$(IN_ENVIRONMENT) snakemake --report build/report-demo.zip figures
 
 gallery: figures
 	@$(IN_ENVIRONMENT) python workflow/scripts/gallery.py

@@ -66,4 +66,4 @@ rule figures:
     default_target: True
     input:
         FIGURE_FILES,
-        CLAIMS_FILE,
+        CLAIMS_FILES,

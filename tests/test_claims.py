@@ -1,7 +1,9 @@
+import json
+
 import pandas as pd
 import pytest
 
-from dissent.claims import evaluate, measured
+from dissent.claims import evaluate, measured, numbers
 from dissent.commandline import InputError
 
 CLAIMS = pd.DataFrame(
@@ -42,6 +44,13 @@ def test_a_measured_claim_is_told_in_figures():
     told, _, lost = evaluate(CLAIMS, rows).itertuples()
     assert measured(told) == "0.123 [-0.1, 16], n = 9 pairs"
     assert measured(lost) == ""
+
+
+def test_the_numbers_are_those_of_the_measured_claims_and_go_into_json():
+    rows = statistics(("a", 0.12345, -0.1, 16.0, 9), ("b", 1, float("nan"), 2, 9))
+    told = json.loads(json.dumps(numbers(evaluate(CLAIMS, rows)), allow_nan=False))
+    assert told == {"up": {"value": 0.12345, "low": -0.1, "high": 16.0, "n": 9}}
+    assert isinstance(told["up"]["n"], int)
 
 
 def test_a_statistic_measured_twice_is_refused():

@@ -43,3 +43,12 @@ def measured(claim) -> str:
         return ""
     value, low, high = (f"{number:.3g}" for number in (claim.value, claim.low, claim.high))
     return f"{value} [{low}, {high}], n = {claim.n:.0f} {claim.n_of}"
+
+
+def numbers(table: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """By the claim's id: value, interval and n of every measured claim in the evaluated table."""
+    return {
+        claim.id: {"value": claim.value, "low": claim.low, "high": claim.high, "n": int(claim.n)}
+        for claim in table.itertuples()
+        if claim.verdict != NOT_MEASURED
+    }

@@ -10,6 +10,7 @@ from snakemake.api import SnakemakeApi
 from snakemake.settings.types import ConfigSettings, OutputSettings, Quietness, ResourceSettings
 
 from dissent.provenance.imports import local_modules
+from dissent.provenance.record import SEPARATOR
 
 SCRIPTS = Path("workflow/scripts")
 RULE_FILES = [Path("Snakefile"), *Path("workflow/rules").glob("*.smk")]
@@ -59,7 +60,7 @@ def test_every_rule_that_runs_something_says_how_many_threads(path):
 def test_rule_runs_one_script_by_shell_and_lists_its_code(name):
     rule = RULES[name]
     assert rule.shellcmd, "has no shell command"
-    recorder, _, command = rule.shellcmd.partition(" -- ")
+    recorder, _, command = rule.shellcmd.partition(SEPARATOR)
     assert recorder.startswith("PYTHONPATH=src python -m dissent.provenance.record --rule {rule} ")
     assert command.startswith("python {input.script} ")
     inputs = dict(rule.input._allitems())

@@ -1,5 +1,6 @@
 # The papers' claims, each with this run's numbers and verdict.
-CLAIMS_FILE = f"{RESULTS}/claims.csv"
+# The table for people, and its numbers for `dvc metrics`.
+CLAIMS_FILES = [f"{RESULTS}/claims.csv", f"{RESULTS}/claims.json"]
 
 
 rule evaluate_claims:
@@ -8,7 +9,8 @@ rule evaluate_claims:
         claims="config/claims.csv",
         statistics=STATISTICS,
     output:
-        CLAIMS_FILE,
+        table=CLAIMS_FILES[0],
+        numbers=CLAIMS_FILES[1],
     log:
         f"{LOGS}/evaluate_claims.log",
     benchmark:
@@ -22,5 +24,6 @@ rule evaluate_claims:
         "Claims"
     shell:
         run_script(
-            "--claims {input.claims:q} --statistics {input.statistics:q} --output {output:q}"
+            "--claims {input.claims:q} --statistics {input.statistics:q}"
+            " --table {output.table:q} --numbers {output.numbers:q}"
         )

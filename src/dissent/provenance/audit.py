@@ -12,7 +12,7 @@ from dissent.provenance.comparison import changes, current_sha256
 from dissent.provenance.ledger import Record
 from dissent.provenance.record import pinned_versions
 from dissent.provenance.sealing import stages_of, unsealed
-from dissent.provenance.snakemake_internals import Job, read_metadata
+from dissent.provenance.snakemake_internals import Job, differences, read_metadata
 
 EDITED, LOOSE = "edited, not committed", "not in git, not pinned"
 REMAKE = "delete it and run the workflow"
@@ -215,28 +215,8 @@ def consistency(
 
 
 def _against_metadata(path: str, record: Record) -> list[Finding]:
-    metadata = read_metadata(path)
-    if metadata is None:
+    if read_metadata(path) is None:
         return [Finding("consistency", path, "has no metadata of Snakemake's", "`dissent restore`")]
-    checksums = metadata.get("input_checksums") or {}
-    differing = [
-        name
-        for name, same in (
-            ("rule", metadata.get("rule") == record.rule),
-            ("rule text", record.text_sha256 in (metadata.get("code") or "")),
-            ("params", sorted(metadata.get("params") or []) == sorted(record.params.values())),
-            (
-                "inputs",
-                all(
-                    record.inputs[name].sha256 == checksum.removeprefix("sha256:")
-                    for name, checksum in checksums.items()
-                    if name in record.inputs
-                ),
-            ),
-        )
-        if not same
-    ]
-    if not differing:
-        return []
+    differing = differences(path, record)
     what = f"has other {' and '.join(differing)} in its record than in Snakemake's metadata"
-    return [Finding("consistency", path, what, REMAKE)]
+    return [Finding("consistency", path, what, "`dissent restore`")] if differing else []

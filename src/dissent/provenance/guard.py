@@ -3,7 +3,7 @@
 import fcntl
 import logging
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -12,9 +12,10 @@ from typing import Any, TextIO
 from dissent.commandline import InputError
 from dissent.files import leftovers
 from dissent.provenance.hashes import file_sha256
-from dissent.provenance.ledger import makers, portable, read_ledger
+from dissent.provenance.ledger import Record, makers, portable, read_ledger
 from dissent.provenance.snakemake_internals import (
     LOCKS,
+    differences,
     existing_outputs,
     force,
     is_incomplete,
@@ -44,9 +45,10 @@ def off() -> Iterator[None]:
 def check(workflow: Any, results: Path) -> None:
     """Stop a run that would be blind, and have altered results made anew.
 
-    Without metadata Snakemake takes results for current whatever has been edited. A file that is
-    not what its job wrote is no result, whatever its times say: its job is planned, and those that
-    depend on it. Raises InputError for another Snakemake and for results without metadata.
+    Without metadata Snakemake takes results for current whatever has been edited, and with those of
+    another commit for what they are not. A file that is not what its job wrote is no result,
+    whatever its times say: its job is planned, and those that depend on it. Raises InputError for
+    another Snakemake, and for results of which its metadata do not tell.
     """
     require_version()
     if not _on or not workflow.is_main_process:
@@ -54,18 +56,24 @@ def check(workflow: Any, results: Path) -> None:
     if is_alone() and not remote_jobs():
         clear_after_crash(results)
     share()
-    outputs = existing_outputs(workflow, results)
-    bare = [path for path in outputs if read_metadata(path) is None and not is_incomplete(path)]
-    if bare:
+    made_by = makers(read_ledger(results / "provenance").values())
+    outputs = [path for path in existing_outputs(workflow, results) if not is_incomplete(path)]
+    moved = [path for path in outputs if path in made_by and is_moved(path, made_by[path])]
+    altered = {path for path in moved if file_sha256(path) != made_by[path].outputs[path].sha256}
+    # Where no record at all is left, it is not the jobs that failed to write one.
+    unknown = [path for path in outputs if read_metadata(path) is None or not made_by]
+    # Snakemake notes failed jobs as well, and a job's script may outlive its recorder.
+    altered |= {path for path in outputs if path not in made_by} - set(unknown)
+    others = [path for path in moved if path not in altered and differences(path, made_by[path])]
+    if unknown := sorted({*unknown, *others}):
         configfile = portable(str(workflow.configfiles[-1]))
         raise InputError(
-            f"{len(bare)} files in {results} (one is {bare[0]}) are there without Snakemake's "
-            f"metadata, as after a checkout or a pull: run `dissent restore --configfile "
+            f"Snakemake's metadata do not tell of {len(unknown)} files in {results} (one is "
+            f"{unknown[0]}), as after a checkout or a pull: run `dissent restore --configfile "
             f"{configfile}`, or delete them to have them made anew"
         )
-    altered = [path for path in altered_outputs(outputs, results) if not is_incomplete(path)]
-    for path in altered:
-        log.warning("%s is not what its job wrote: it is made anew", path)
+    for path in sorted(altered):
+        log.warning("%s is not what its job recorded: it is made anew", path)
     force(workflow, altered)
 
 
@@ -103,17 +111,7 @@ def clear_after_crash(results: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def altered_outputs(outputs: Iterable[str], results: Path) -> Iterator[str]:
-    """Those of these existing files whose content is not that of their record.
-
-    A file nothing has written to since Snakemake finished its job is not read.
-    """
-    made_by = makers(read_ledger(results / "provenance").values())
-    for path in outputs:
-        if path not in made_by:
-            continue
-        recorded = datetime.fromisoformat(made_by[path].end).timestamp()
-        if left_alone(path, Path(path).stat(), recorded):
-            continue
-        if file_sha256(path) != made_by[path].outputs[path].sha256:
-            yield path
+def is_moved(path: str, record: Record) -> bool:
+    """Whether something has written to a recorded output since Snakemake finished its job."""
+    recorded = datetime.fromisoformat(record.end).timestamp()
+    return not left_alone(path, Path(path).stat(), recorded)

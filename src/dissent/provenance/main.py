@@ -150,7 +150,11 @@ def named(job: Job) -> str:
 
 
 def rocrate_command(arguments: argparse.Namespace) -> None:
-    jobs, _ = load(arguments)
+    jobs, ledger = load(arguments)
+    made_by = makers(ledger.values())
+    outdated = audit.currency(audit.live(ledger, made_by).values(), jobs, made_by)
+    if outdated:
+        raise InputError(f"the workflow here is not the one of this run; {outdated[0]}")
     write_crate(jobs[0].ledger.parent, arguments.output)
 
 

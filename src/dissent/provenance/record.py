@@ -22,11 +22,13 @@ from dissent.provenance import facts
 from dissent.provenance.hashes import file_sha256
 from dissent.provenance.ledger import File, Record, portable, write_record
 
+# On a line of its own, so that what a rule runs is easy to see.
+SEPARATOR = " -- \\\n"
 RECORDER = (
     "PYTHONPATH=src python -m dissent.provenance.record --rule {{rule}} --text {text}"
     " --ledger {ledger} --environment {{input.environment:q}} --threads {{threads}}"
     " --inputs {{input:q}} --outputs {{output:q}} --logs {{log:q}}"
-    " --params {{params!r:q}} --names {{params._names!r:q}} -- "
+    " --params {{params!r:q}} --names {{params._names!r:q}}"
 )
 
 
@@ -35,9 +37,9 @@ def recorded(command: str, ledger: str) -> str:
 
     `command` holds Snakemake's placeholders; the rule has an input named `environment`.
     """
-    unstamped = RECORDER.format(text="", ledger=ledger) + command
+    unstamped = RECORDER.format(text="", ledger=ledger) + SEPARATOR + command
     text = hashlib.sha256(unstamped.encode()).hexdigest()
-    return RECORDER.format(text=text, ledger=ledger) + command
+    return RECORDER.format(text=text, ledger=ledger) + SEPARATOR + command
 
 
 def main(arguments: argparse.Namespace) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dissent.files import sha256
 from dissent.provenance.ledger import Record
+from dissent.provenance.record import SEPARATOR
 from dissent.provenance.snakemake_internals import THREAD_VARIABLES, Job
 
 LINES_SHOWN = 3
@@ -24,7 +25,7 @@ def replay(job: Job, record: Record) -> list[tuple[str, str]]:
     missing = [path for path in job.inputs.values() if not Path(path).exists()]
     if missing:
         return [(job.outputs[0], f"cannot be made again, since {missing[0]} is not here")]
-    script = job.metadata["shellcmd"].partition(" -- ")[2]
+    script = job.metadata["shellcmd"].partition(SEPARATOR)[2]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         for path in map(Path, job.inputs.values()):

@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import re
+import sys
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -18,7 +19,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dissent.commandline import InputError
-from dissent.files import atomic
 from dissent.provenance.ledger import Record, portable
 
 VERSION = "9.27.1"
@@ -81,8 +81,10 @@ def read_metadata(output: str) -> dict[str, Any] | None:
 
 def write_metadata(output: str, metadata: dict[str, Any]) -> None:
     """Have Snakemake take an output for finished, by a job with these metadata."""
-    with atomic(_key_path(METADATA, output)) as temporary:
-        temporary.write_text(json.dumps(metadata))
+    path = _key_path(METADATA, output)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Half-written metadata are as none; beside a name this long there is none for a temporary file.
+    path.write_text(json.dumps(metadata))
     _key_path(INCOMPLETE, output).unlink(missing_ok=True)
 
 
@@ -94,7 +96,8 @@ def is_incomplete(output: str) -> bool:
 def remote_jobs() -> bool:
     """Whether some unfinished job was handed to a cluster, where it may still run."""
     markers = (path for path in INCOMPLETE.rglob("*") if path.is_file())
-    return any('"external_jobid": null' not in path.read_text() for path in markers)
+    # Of a local job the id is null, or not yet written when Snakemake was killed.
+    return any('"external_jobid": "' in path.read_text() for path in markers)
 
 
 def left_alone(output: str | Path, status: os.stat_result, known: float) -> bool:
@@ -141,6 +144,22 @@ def restored_metadata(job: Job, record: Record, modified: float) -> dict[str, An
         "endtime": modified,
         "incomplete": False,
     }
+
+
+def differences(output: str, record: Record) -> list[str]:
+    """In what the metadata of an output differ from its record: rule, rule text, params, inputs."""
+    noted = read_metadata(output) or {}
+    same = {
+        "rule": noted.get("rule") == record.rule,
+        "rule text": record.text_sha256 in (noted.get("code") or ""),
+        "params": sorted(noted.get("params") or []) == sorted(record.params.values()),
+        "inputs": all(
+            record.inputs[path].sha256 == checksum.removeprefix("sha256:")
+            for path, checksum in (noted.get("input_checksums") or {}).items()
+            if path in record.inputs
+        ),
+    }
+    return [name for name, holds in same.items() if not holds]
 
 
 def existing_outputs(workflow: Any, folder: Path) -> list[str]:
@@ -194,7 +213,8 @@ def load_jobs(configfile: str | None, targets: Iterable[str] | None = None) -> l
         try:
             configs = ConfigSettings(configfiles=[Path(configfile)] if configfile else [])
             loaded = api.workflow(
-                resource_settings=ResourceSettings(cores=1),
+                # A job has no more threads than there are cores.
+                resource_settings=ResourceSettings(cores=sys.maxsize),
                 config_settings=configs,
                 snakefile=Path("Snakefile"),
             )

@@ -1,0 +1,92 @@
+"""Snakemake's report of the `test` run: what a reader finds in it."""
+
+import html
+import json
+import re
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+from conftest import snakemake
+
+PAPERS = [
+    paper["title"] for paper in yaml.safe_load(Path("CITATION.cff").read_text())["references"]
+]
+
+
+@pytest.fixture(scope="module")
+def report(finished, tmp_path_factory) -> zipfile.Path:
+    folder, path = finished
+    archive = tmp_path_factory.mktemp("report") / "report.zip"
+    snakemake(folder, "--use-conda", "--report", str(archive), "figures", path=path)
+    return zipfile.Path(archive) / "report"
+
+
+@pytest.fixture(scope="module")
+def page(report) -> str:
+    return (report / "report.html").read_text()
+
+
+@pytest.fixture(scope="module")
+def figures(finished) -> list[str]:
+    folder = finished[0]
+    drawn = (folder / "results/test/figures").rglob("*.svg")
+    return sorted(path.relative_to(folder).as_posix() for path in drawn)
+
+
+def data(page: str, name: str) -> dict:
+    """What the page's script of that name holds."""
+    begin = f"var {name} = "
+    start = page.index(begin, page.index(f'<script id="{name}">')) + len(begin)
+    return json.JSONDecoder().raw_decode(page, start)[0]
+
+
+def words(markup: str) -> str:
+    """The text of a piece of HTML, all white space made single spaces."""
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", "", markup)).split())
+
+
+def test_it_holds_every_figure_as_it_was_drawn(finished, report, page, figures):
+    results = data(page, "results")
+    assert sorted(results) == figures
+    for path, result in results.items():
+        assert (report / result["data_uri"]).read_bytes() == (finished[0] / path).read_bytes()
+
+
+def test_every_figure_has_its_caption(page, figures):
+    results = data(page, "results")
+    for path in figures:
+        source = Path("workflow/report", f"{Path(path).stem}.rst").read_text()
+        shown = words(results[path]["caption"])
+        assert "{{" not in shown
+        for passage in re.split(r"\{\{.*?\}\}", source):
+            assert " ".join(passage.replace("``", "").split()) in shown
+
+
+def test_figures_are_filed_under_their_paper_by_number(page, figures):
+    results = data(page, "results")
+    filed = data(page, "categories")
+    assert [path for kinds in filed.values() for kind in kinds.values() for path in kind] == figures
+    for category in filed:
+        assert any(title.startswith(category) for title in PAPERS), category
+    for path in figures:
+        labels = results[path]["labels"]
+        assert labels["figure"] == re.match(r"fig(\d+)", Path(path).stem)[1]
+        assert labels["shows"]
+
+
+def test_every_rule_shows_the_command_that_its_records_name(finished, page):
+    ledger = (finished[0] / "results/test/provenance").rglob("*.json")
+    recorded = {(r["rule"], r["text_sha256"]) for r in map(json.loads, map(Path.read_text, ledger))}
+    rules = data(page, "rules")
+    assert set(rules) == {rule for rule, _ in recorded}
+    for rule, text in recorded:
+        code = words(rules[rule]["code"])
+        assert text in code
+        assert "python {input.script} --" in code
+
+
+def test_it_tells_nothing_of_the_machine(finished, page):
+    assert str(finished[0]) not in page
