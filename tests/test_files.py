@@ -1,12 +1,13 @@
 import hashlib
 import logging
+import signal
 import subprocess
 import sys
 
 import pandas as pd
 import pytest
 
-from dissent.files import atomic, sha256, write_table
+from dissent.files import atomic, leftovers, sha256, write_table
 from dissent.progress import progress
 
 
@@ -24,6 +25,51 @@ def test_a_write_makes_its_folder_and_keeps_the_suffix(tmp_path):
         assert path.suffix == ".svg"
         path.write_text("new")
     assert (tmp_path / "new" / "figure.svg").read_text() == "new"
+
+
+KILLED = """
+import os, signal, sys
+from dissent.files import atomic
+with atomic(sys.argv[1]) as path:
+    path.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("name", ["table.csv", "deep/er/a.b.tar.gz", "no suffix", ".hidden"])
+def test_what_a_killed_writer_leaves_is_found_and_the_file_is_not_there(tmp_path, name):
+    process = subprocess.run(
+        [sys.executable, "-c", KILLED, tmp_path / name], env={"PYTHONPATH": "src"}
+    )
+    assert process.returncode == -signal.SIGKILL
+    (left,) = leftovers(tmp_path)
+    assert left.read_text() == "half"
+    assert left.parent == (tmp_path / name).parent
+    assert not (tmp_path / name).exists()
+
+
+def test_a_file_is_a_leftover_while_it_is_written_and_not_before_or_after(tmp_path):
+    assert list(leftovers(tmp_path)) == []
+    with atomic(tmp_path / "one.csv") as one, atomic(tmp_path / "deep" / "two") as two:
+        one.touch()
+        two.touch()
+        assert set(leftovers(tmp_path)) == {one, two}
+        assert list(leftovers(tmp_path / "deep")) == [two]
+    assert list(leftovers(tmp_path)) == []
+    with pytest.raises(RuntimeError), atomic(tmp_path / "three.csv") as path:
+        path.touch()
+        raise RuntimeError
+    assert list(leftovers(tmp_path)) == []
+
+
+def test_finished_files_of_any_name_are_no_leftovers(tmp_path):
+    names = ("partial", "a.partial", "a.partial.csv", ".hidden", ".a.csv", "x.7.partial.csv")
+    for name in names:
+        (tmp_path / name).touch()
+        with atomic(tmp_path / "deep" / name) as path:
+            path.touch()
+    assert list(leftovers(tmp_path)) == []
+    assert list(leftovers(tmp_path / "nowhere")) == []
 
 
 def test_a_table_reads_back(tmp_path):

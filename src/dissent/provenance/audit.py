@@ -101,14 +101,15 @@ def orphans(jobs: Sequence[Job], live_paths: Iterable[Path]) -> list[Finding]:
 
 
 def unrecorded(jobs: Sequence[Job], made_by: Mapping[str, Record]) -> list[Finding]:
-    """Every output that exists has a record, and every job of the workflow was done."""
+    """Every job of the workflow was done, and everything it made has a record."""
     found = []
     for job in jobs:
-        for path in job.outputs:
-            if path not in made_by and Path(path).exists():
-                found.append(Finding("closure", path, "has no record", REMAKE))
-            elif path not in made_by:
-                found.append(Finding("closure", path, "was never made", "run the workflow"))
+        missing = [path for path in job.outputs if path not in made_by]
+        there = [path for path in missing if Path(path).exists()]
+        found += [Finding("closure", path, "has no record", REMAKE) for path in there]
+        if missing and not there:
+            what = f"was not made yet, by {job.rule}"
+            found.append(Finding("closure", missing[0], what, "run the workflow"))
     return found
 
 

@@ -104,7 +104,10 @@ def write_crate(run: Path, output: Path) -> None:
         raise InputError(f"{output} is there and not empty: delete it, or name another folder")
     for path in (SNAKEFILE, CITATION, LICENCE):
         if not Path(path).is_file():
-            raise InputError(f"there is no {path} here: run dissent in the project's folder")
+            raise InputError(
+                f"there is no {path} here, and a crate has one: write it, or run dissent in the "
+                "project's folder"
+            )
     run = Path(portable(str(run)))
     jobs = read_jobs(run / "provenance")
     recorded = recorded_files(jobs)

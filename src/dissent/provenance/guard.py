@@ -66,11 +66,12 @@ def check(workflow: Any, results: Path) -> None:
     altered |= {path for path in outputs if path not in made_by} - set(unknown)
     others = [path for path in moved if path not in altered and differences(path, made_by[path])]
     if unknown := sorted({*unknown, *others}):
-        configfile = portable(str(workflow.configfiles[-1]))
+        last = [portable(str(path)) for path in workflow.configfiles[-1:]]
+        command = " ".join(["dissent restore", *(f"--configfile {path}" for path in last)])
         raise InputError(
-            f"Snakemake's metadata do not tell of {len(unknown)} files in {results} (one is "
-            f"{unknown[0]}), as after a checkout or a pull: run `dissent restore --configfile "
-            f"{configfile}`, or delete them to have them made anew"
+            f"Snakemake's metadata do not tell of {unknown[0]} and {len(unknown) - 1} other files "
+            f"in {results}, as after a checkout or a pull: run `{command}`, or delete them to have "
+            "them made anew"
         )
     for path in sorted(altered):
         log.warning("%s is not what its job recorded: it is made anew", path)

@@ -196,7 +196,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add("restore", restore_command, "after a checkout or a pull: verify results, tell Snakemake")
     asking = add("why", why_command, "which jobs would run now, and why")
-    asking.add_argument("paths", nargs="*", metavar="PATH", help="results; by default all figures")
+    asking.add_argument("paths", nargs="*", metavar="PATH", help="results; by default all")
     crate = add("rocrate", rocrate_command, "export a run as a Workflow Run RO-Crate")
     crate.add_argument("output", type=Path, help="folder to write")
     return parser

@@ -26,16 +26,20 @@ def replay(job: Job, record: Record) -> list[tuple[str, str]]:
     if missing:
         return [(job.outputs[0], f"cannot be made again, since {missing[0]} is not here")]
     script = job.metadata["shellcmd"].partition(SEPARATOR)[2]
+    threads = str(record.machine.get("threads", 1))
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         for path in map(Path, job.inputs.values()):
             if not path.is_absolute():
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, folder / path)
+        # As Snakemake does before a job.
+        for path in (*job.outputs, *job.metadata["log"]):
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
         process = subprocess.run(
-            shlex.split(script),
+            _on_threads(shlex.split(script), threads),
             cwd=folder,
-            env=_environment(record),
+            env=_environment(threads),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -50,9 +54,14 @@ def replay(job: Job, record: Record) -> list[tuple[str, str]]:
         ]
 
 
-def _environment(record: Record) -> dict[str, str]:
+def _on_threads(command: list[str], threads: str) -> list[str]:
+    """A command with what it had for --threads; sums in another order may differ in a last bit."""
+    pairs = zip(["", *command], command, strict=False)
+    return [threads if before == "--threads" else word for before, word in pairs]
+
+
+def _environment(threads: str) -> dict[str, str]:
     """What Snakemake and the rule's shell command set around the script."""
-    threads = str(record.machine.get("threads", 1))
     return os.environ | {
         **dict.fromkeys(THREAD_VARIABLES, threads),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",

@@ -36,7 +36,7 @@ def restore(jobs: Sequence[Job], made_by: Mapping[str, Record]) -> tuple[list[st
                 if sha256(path) != recorded:
                     wrong.append(
                         f"{output} is not what its job wrote: put it back with "
-                        f"`dvc checkout {output}`, or delete it to have it made anew"
+                        f"`dvc checkout --force {output}`, or delete it to have it made anew"
                     )
                     continue
                 _set_moment(path)

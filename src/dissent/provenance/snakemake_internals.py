@@ -60,7 +60,7 @@ def require_version() -> None:
     if __version__ != VERSION:
         raise InputError(
             f"this is Snakemake {__version__}, but the metadata that decide what runs again are "
-            f"known for {VERSION} alone: use the environment that `make figures` sets up"
+            f"known for {VERSION} alone: use an environment with snakemake=={VERSION}"
         )
 
 
