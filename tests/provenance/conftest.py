@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from dissent.provenance import guard
+from dissent.provenance import running
 from dissent.provenance.ledger import File, Record
 from dissent.provenance.snakemake_internals import Job
 
@@ -137,11 +137,11 @@ def project(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture(autouse=True)
 def end_of_run():
-    """Let the lock go that reading a guarded workflow takes until its process ends."""
+    """Let the lock go that a run or a restoring takes until its process ends."""
     yield
-    if guard._running is not None:
-        guard._running.close()
-        guard._running = None
+    if running._running is not None:
+        running._running.close()
+        running._running = None
 
 
 @pytest.fixture(scope="session")

@@ -1,17 +1,14 @@
 """What a run does about the results it finds: stops, makes anew, clears up, or lets well alone."""
 
-import fcntl
 import json
 import os
 import re
-import select
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
-from itertools import combinations, product
+from itertools import combinations
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,7 +18,7 @@ import snakemake as installed
 from dissent.commandline import InputError
 from dissent.files import leftovers
 from dissent.provenance import guard
-from dissent.provenance.guard import check, clear_after_crash, is_alone, share
+from dissent.provenance.guard import check
 from dissent.provenance.snakemake_internals import (
     INCOMPLETE,
     LOCKS,
@@ -34,13 +31,6 @@ from dissent.provenance.snakemake_internals import (
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = Path(sys.executable).parent
 RESULTS = Path("results/toy")
-RUN = """
-from dissent.provenance import guard
-print(guard.is_alone(), flush=True)
-{share}
-print("on", flush=True)
-input()
-"""
 
 
 def planned_outputs() -> set[str]:
@@ -68,10 +58,10 @@ def mark_incomplete(output: str, job: str = "null") -> None:
 
 
 def refusal(number: int, first: str) -> str:
+    more = f" and {number - 1} more in results/toy" if number > 1 else ""
     return (
-        f"Snakemake's metadata do not tell of {first} and {number - 1} other files in results/toy, "
-        "as after a checkout or a pull: run `dissent restore --configfile config.yaml`, or delete "
-        "them to have them made anew"
+        f"Snakemake's metadata do not tell of {first}{more}, as after a checkout or a pull: run "
+        "`dissent restore --configfile config.yaml`, or delete what it names to have it made anew"
     )
 
 
@@ -96,7 +86,7 @@ def test_a_single_result_without_metadata_stops_the_run(toy):
 
 def test_results_with_half_written_metadata_stop_the_run_too(toy):
     _key_path(METADATA, "results/toy/last.txt").write_text('{"rule": "la')
-    with pytest.raises(InputError, match=re.escape("(one is results/toy/last.txt)")):
+    with pytest.raises(InputError, match=re.escape(refusal(1, "results/toy/last.txt"))):
         load_jobs(None)
 
 
@@ -178,19 +168,23 @@ def test_a_result_that_was_deleted_is_made_anew_by_snakemake_itself(toy):
     assert planned_outputs() == {"results/toy/last.txt"}
 
 
-def test_an_altered_result_that_is_incomplete_is_left_to_snakemake(toy):
+def test_an_altered_result_that_is_incomplete_is_left_to_snakemake(toy, caplog):
     alter("results/toy/last.txt")
     mark_incomplete("results/toy/last.txt")
-    assert planned_outputs() == set()
+    assert planned_outputs() == {"results/toy/last.txt"}
+    assert not caplog.messages
 
 
 def test_a_result_is_compared_with_the_record_of_its_last_job(toy):
     record = Path("results/toy/provenance/big.txt.json")
     text = record.read_text()
     forged = re.sub('"sha256": "[0-9a-f]{64}"', f'"sha256": "{"0" * 64}"', text)
-    # A record of an earlier job changes nothing, whatever it says and wherever it lies.
-    earlier = re.sub('"end": "20', '"end": "19', forged)
-    Path("results/toy/provenance/zzz.json").write_text(earlier)
+    # A record of an earlier job that made this output after another changes nothing.
+    earlier = json.loads(re.sub('"(start|end)": "20', r'"\1": "19', forged))
+    earlier["outputs"] = {"results/toy/aaa.txt": {"sha256": "0" * 64, "bytes": 1}} | earlier[
+        "outputs"
+    ]
+    Path("results/toy/provenance/aaa.txt.json").write_text(json.dumps(earlier))
     assert planned_outputs() == set()
     record.write_text(forged)
     assert planned_outputs() == {"results/toy/big.txt"}
@@ -214,8 +208,12 @@ def test_a_real_run_makes_an_altered_result_what_it_was(toy, snakemake):
 
 def test_of_results_left_alone_since_their_jobs_not_one_is_read(finished_toy, monkeypatch):
     monkeypatch.chdir(finished_toy.folder)
-    monkeypatch.setattr(guard, "file_sha256", None)
+    read = []
+    digest = guard.file_sha256
+    monkeypatch.setattr(guard, "file_sha256", lambda path: read.append(path) or digest(path))
     assert planned_outputs() == set()
+    # Code and environment are looked at, each once.
+    assert sorted(read) == ["environment.yaml", "write.py"]
 
 
 def test_altered_and_then_touched_by_snakemake_is_still_altered(toy, snakemake):
@@ -273,15 +271,66 @@ def test_of_an_altered_result_it_does_not_matter_what_metadata_tell(toy):
     assert planned_outputs() == {"results/toy/big.txt"}
 
 
-def test_results_without_a_record_are_made_anew_where_others_have_theirs(toy):
+@pytest.mark.parametrize("gone", [["joined.txt"], ["joined.txt", "big.txt"]])
+def test_results_whose_records_are_lost_stop_the_run(toy, gone):
+    for name in gone:
+        record_of(f"results/toy/{name}").unlink()
+    lost = ["results/toy/joined.csv", "results/toy/joined.txt"]
+    lost = ["results/toy/big.txt", *lost] if len(gone) == 2 else lost
+    sentence = (
+        f"there is no record of {lost[0]} and {len(lost) - 1} more in results/toy: put the records "
+        "back with `dvc checkout results/toy/provenance`, or delete what has none to have it made "
+        "anew"
+    )
+    with pytest.raises(InputError, match=re.escape(sentence)):
+        load_jobs(None)
+
+
+def test_a_result_that_a_script_wrote_after_its_job_had_failed_is_made_anew(toy):
     record_of("results/toy/joined.txt").unlink()
+    for name in ("joined.txt", "joined.csv"):
+        Path("results/toy", name).write_text("late")
     assert planned_outputs() == toy.made_anew_with("results/toy/joined.txt")
 
 
-def test_without_any_record_results_stop_the_run(toy):
-    shutil.rmtree("results/toy/provenance")
-    with pytest.raises(InputError, match=re.escape(refusal(6, "results/toy/big.txt"))):
-        load_jobs(None)
+# Jobs that failed, and code that is older than the results
+
+
+def test_after_a_job_failed_it_is_planned_again_with_what_depends_on_it(toy, snakemake):
+    script = Path("write.py")
+    text = script.read_text()
+    edited = text.replace("log, first", 'assert "last" not in sys.argv\nlog, first')
+    assert edited != text
+    script.write_text(edited)
+    with pytest.raises(AssertionError):
+        snakemake(toy.folder)
+    assert not Path("results/toy/last.txt").exists()
+    assert "results/toy/last.txt" in planned_outputs()
+
+
+def test_after_a_job_in_the_middle_failed_what_was_made_of_its_results_is_not_current(
+    toy, snakemake
+):
+    """Snakemake removes the job's outputs and notes the job that failed."""
+    config = Path("config.yaml")
+    text = config.read_text()
+    config.write_text(text.replace('"leaf": 1', '"leaf": 2'))
+    script = Path("write.py")
+    content, times = script.read_text(), script.stat()
+    script.write_text("raise SystemExit(1)\n")
+    with pytest.raises(AssertionError):
+        snakemake(toy.folder, "results/toy/made/a.txt")
+    assert not Path("results/toy/made/a.txt").exists()
+    script.write_text(content)
+    os.utime(script, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert toy.made_anew_with("results/toy/made/a.txt") <= planned_outputs()
+
+
+def test_a_script_replaced_by_an_older_one_plans_its_jobs(toy):
+    script = Path("write.py")
+    script.write_text(script.read_text() + "# Another.\n")
+    os.utime(script, (0, 0))
+    assert planned_outputs() == set(toy.outputs)
 
 
 # Who is looked at
@@ -309,183 +358,7 @@ def test_another_snakemake_is_refused_even_where_nothing_is_looked_at(project, m
         check(SimpleNamespace(is_main_process=False), RESULTS)
 
 
-# Other runs in the same folder
-
-
-@pytest.fixture
-def start_process(project):
-    """Start another run's process, which goes on until it is killed."""
-    processes = []
-
-    def start(stage: str) -> subprocess.Popen:
-        process = subprocess.Popen(
-            [sys.executable, "-c", RUN.format(share=stage)],
-            env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            bufsize=0,
-        )
-        processes.append(process)
-        return process
-
-    yield start
-    for process in processes:
-        process.kill()
-        process.communicate()
-
-
-@pytest.fixture
-def start_run(start_process):
-    """Start another run's process, and wait until it knows whether it is alone."""
-
-    def start(stage: str = "guard.share()") -> tuple[subprocess.Popen, bool]:
-        process = start_process(stage)
-        alone = process.stdout.readline().strip()
-        assert alone in (b"True", b"False")
-        assert process.stdout.readline() == b"on\n"
-        return process, alone == b"True"
-
-    return start
-
-
-def end(process: subprocess.Popen, how: int) -> None:
-    process.send_signal(how)
-    process.communicate()
-
-
-def test_the_first_run_in_a_folder_does_not_know_whether_it_is_alone(project):
-    assert not is_alone()
-    assert is_alone()
-
-
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_after_a_run_on_this_machine_was_killed_the_next_is_alone(start_run, how):
-    process, first = start_run()
-    assert not first
-    assert not is_alone()
-    end(process, how)
-    assert is_alone()
-
-
-def test_a_run_is_not_alone_beside_one_that_started_while_a_third_was_there(start_run):
-    end(start_run()[0], signal.SIGKILL)
-    third, alone = start_run()
-    assert alone
-    other, alone = start_run()
-    assert not alone
-    end(third, signal.SIGKILL)
-    assert not is_alone()
-    end(other, signal.SIGKILL)
-    assert is_alone()
-
-
-def test_a_run_that_starts_while_another_clears_up_waits_for_its_end(start_run, start_process):
-    end(start_run()[0], signal.SIGKILL)
-    clearing, alone = start_run(stage="")
-    assert alone
-    # Its first words come when it has looked, its second when it may go on.
-    waiting = start_process("guard.share()")
-    assert waiting.stdout.readline() == b"False\n"
-    assert select.select([waiting.stdout], [], [], 0.2)[0] == []
-    end(clearing, signal.SIGKILL)
-    assert waiting.stdout.readline() == b"on\n"
-
-
-def test_where_another_machine_has_run_no_run_is_alone_for_it_may_still_run(project, monkeypatch):
-    here = socket.gethostname()
-    assert [is_alone(), is_alone()] == [False, True]
-    monkeypatch.setattr(socket, "gethostname", lambda: "elsewhere")
-    assert [is_alone(), is_alone()] == [False, False]
-    monkeypatch.setattr(socket, "gethostname", lambda: here)
-    assert [is_alone(), is_alone()] == [False, False]
-
-
-def test_a_machine_is_not_taken_for_one_with_a_longer_name(project, monkeypatch):
-    monkeypatch.setattr(socket, "gethostname", lambda: "node12")
-    is_alone()
-    monkeypatch.setattr(socket, "gethostname", lambda: "node1")
-    assert [is_alone(), is_alone()] == [False, False]
-
-
-def test_where_the_filesystem_knows_no_locks_no_run_is_alone(project, monkeypatch):
-    assert [is_alone(), is_alone()] == [False, True]
-
-    def refuse(*arguments):
-        raise OSError("locks are not supported")
-
-    monkeypatch.setattr(fcntl, "flock", refuse)
-    assert not is_alone()
-    assert share() is None
-
-
-@pytest.mark.parametrize("alone", [True, False])
-def test_a_run_that_was_looked_at_shares_its_lock_until_it_ends(project, alone):
-    if alone:
-        is_alone()
-    check(SimpleNamespace(is_main_process=True, rules=[], _prepare_dag=None), RESULTS)
-    with guard.HELD_BY.open() as other:
-        fcntl.flock(other, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        with pytest.raises(BlockingIOError):
-            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def test_a_jobs_process_does_not_inherit_the_lock(project):
-    assert [is_alone(), is_alone()] == [False, True]
-    share()
-    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    guard._running.close()
-    assert is_alone()
-    child.communicate(b"\n")
-
-
-# What a killed run left
-
-
-def leave_behind(folder: Path) -> tuple[set[Path], set[Path]]:
-    """What is left of a killed run and of nobody, in the working directory."""
-    left = {
-        *(LOCKS / "0.input.lock", LOCKS / "0.output.lock"),
-        *(RESULTS / ".one.123.partial.csv", RESULTS / "deep/er/.two.4.partial"),
-        RESULTS / "provenance/.one.csv.123.partial.json",
-    }
-    kept = {
-        *(LOCKS / "README", RESULTS / "one.csv", RESULTS / "one.partial.csv"),
-        *(RESULTS / ".hidden", Path("results/other/.one.5.partial.csv"), Path(".x.5.partial")),
-    }
-    for path in left | kept:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("text")
-    return left, kept
-
-
-def test_locks_and_half_written_files_are_cleared_and_nothing_else(project):
-    left, kept = leave_behind(project)
-    clear_after_crash(RESULTS)
-    assert not any(path.exists() for path in left)
-    assert all(path.read_text() == "text" for path in kept)
-    clear_after_crash(RESULTS)
-
-
-def test_where_nothing_has_run_there_is_nothing_to_clear(project):
-    clear_after_crash(RESULTS)
-    assert list(project.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("alone", "remote"), list(product([True, False], [None, "", "null", '"slurm-1"']))
-)
-def test_a_run_clears_up_if_it_is_alone_and_no_job_is_on_a_cluster(
-    project, monkeypatch, alone, remote
-):
-    if remote is not None:
-        mark_incomplete("results/toy/made/a.txt", remote)
-    if alone:
-        is_alone()
-    left, _ = leave_behind(project)
-    workflow = SimpleNamespace(is_main_process=True, rules=[], _prepare_dag=None)
-    check(workflow, RESULTS)
-    cleared = alone and remote != '"slurm-1"'
-    assert {path.exists() for path in left} == {not cleared}
+# After a crash
 
 
 def test_after_its_snakemake_was_killed_a_run_goes_on_and_while_it_lives_none_interferes(
@@ -509,7 +382,6 @@ def test_after_its_snakemake_was_killed_a_run_goes_on_and_while_it_lives_none_in
     assert planned_outputs() != set()
     assert sorted(LOCKS.iterdir()) == locks
     assert list(leftovers(RESULTS)) == [partial]
-    guard._running.close()
     os.killpg(killed.pid, signal.SIGKILL)
     killed.communicate()
     assert sorted(LOCKS.iterdir()) == locks

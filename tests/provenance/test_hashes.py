@@ -298,3 +298,19 @@ def test_a_missing_file_is_said_to_be_missing_though_it_was_known():
     Path("file").unlink()
     with pytest.raises(FileNotFoundError):
         file_sha256("file")
+
+
+@pytest.mark.parametrize("obstacle", ["a file in place of the folder", "a folder in the entry's"])
+def test_a_cache_that_cannot_be_written_fails_nobody(obstacle):
+    path = Path("file")
+    path.write_bytes(large("a"))
+    if obstacle.startswith("a file"):
+        CACHE.parent.mkdir()
+        CACHE.write_text("in the way")
+    else:
+        entry = CACHE / f"{hashlib.sha256(b'file').hexdigest()}.json"
+        (entry / "in the way").mkdir(parents=True)
+    remember(path, digest(path), path.stat())
+    assert file_sha256(path) == digest(path)
+    path.write_bytes(large("b"))
+    assert file_sha256(path) == digest(path)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from dissent.provenance.ledger import read_record
-from dissent.provenance.record import named, pinned_versions, recorded
+from dissent.provenance.record import named, pinned_versions, recorded, without_machine
 
 RECORD = Path("out/provenance/made.txt.json")
 WRITES = "open('out/made.txt', 'w').write('made')"
@@ -55,7 +55,9 @@ def repository(project) -> Path:
 def test_a_record_says_what_was_made_from_what_how_and_when(run_recorder):
     program = f"import time; {WRITES}; print(time.time())"
     moments = [time.time()]
-    process = run_recorder(program, arguments=["--seed", "1", "--", "a b"])
+    process = run_recorder(
+        program, arguments=["--seed", "1", "--", "a b"], environment={"HOME": "/nowhere"}
+    )
     assert process.returncode == 0, process.stderr
     moments += [float(process.stdout), time.time()]
     content = json.loads(RECORD.read_text())
@@ -173,6 +175,38 @@ def test_an_input_changed_while_the_job_ran_is_an_error(run_recorder, change):
     assert not RECORD.exists()
 
 
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_code_changed_while_the_job_ran_is_recorded_as_it_was_with_a_warning(run_recorder, change):
+    Path("code.py").write_text("read")
+    before = described("code.py")
+    program = f"import os; {WRITES}; {change.replace('in.txt', 'code.py')}"
+    process = run_recorder(program, inputs=["code.py", "environment.yaml"])
+    assert process.returncode == 0
+    assert process.stderr == (
+        "warning: code.py was changed while the job that reads it ran: "
+        "the record has it as it was\n"
+    )
+    assert json.loads(RECORD.read_text())["inputs"]["code.py"] == before
+
+
+def test_inputs_that_a_record_could_not_tell_apart_are_an_error_before_the_job_starts(
+    run_recorder, project, tmp_path_factory
+):
+    elsewhere = [tmp_path_factory.mktemp(name) / "weights.bin" for name in ("one", "other")]
+    for path in elsewhere:
+        path.write_text("weights")
+    process = run_recorder(WRITES, inputs=[*map(str, elsewhere), "environment.yaml"])
+    assert process.returncode == 1
+    assert process.stderr == (
+        f"error: {elsewhere[0]} and {elsewhere[1]} would have one name in the record, "
+        "outside/weights.bin: rename one of them\n"
+    )
+    assert not Path("out/made.txt").exists()
+    # One file in two spellings is one input.
+    again = ["in.txt", "./in.txt", str(project / "in.txt"), "environment.yaml"]
+    assert run_recorder(WRITES, inputs=again).returncode == 0
+
+
 @pytest.mark.parametrize(
     "touch",
     [
@@ -223,8 +257,8 @@ def test_params_of_any_name_and_literal_value_are_recorded_as_their_representati
         assert found[name] == repr(value)
 
 
-def test_params_keep_their_names_where_others_have_none_or_stand_in_another_order():
-    assert named("['a', 'b', 'c']", "{'last': (2, None), 'first': (0, None)}") == {
+def test_params_keep_their_names_where_they_stand_in_another_order():
+    assert named("['a', 'c']", "{'last': (1, None), 'first': (0, None)}") == {
         "last": "'c'",
         "first": "'a'",
     }
@@ -246,6 +280,19 @@ def test_params_that_are_no_literals_are_an_error_before_the_job_starts(run_reco
     assert process.stderr == (
         f"error: a rule's params have to be Python literals, not as in {values}\n"
     )
+    assert not Path("out/made.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("values", "names", "value"),
+    [("['a']", "{}", "a"), ("['a', 'b']", "{'first': (0, None)}", "b")],
+)
+def test_params_without_a_name_are_an_error_before_the_job_starts(
+    run_recorder, values, names, value
+):
+    process = run_recorder(WRITES, params=values, names=names)
+    assert process.returncode == 1
+    assert process.stderr == f"error: a rule's params have to be named, as in name='{value}'\n"
     assert not Path("out/made.txt").exists()
 
 
@@ -304,6 +351,57 @@ def test_the_commit_is_recorded_and_whether_tracked_files_were_edited(
     assert Path(".git/index").read_bytes() == index
 
 
+def test_the_commit_is_that_of_the_start(repository, run_recorder):
+    start = git("rev-parse", "HEAD")
+    commits = "; ".join(
+        f"subprocess.run({command})"
+        for command in (
+            ["git", "config", "user.name", "Someone"],
+            ["git", "config", "user.email", "someone@example.org"],
+            ["git", "commit", "--quiet", "--allow-empty", "--message", "second"],
+        )
+    )
+    assert run_recorder(f"import subprocess; {WRITES}; {commits}").returncode == 0
+    assert git("rev-parse", "HEAD") != start
+    assert json.loads(RECORD.read_text())["git"] == {"commit": start, "dirty": False}
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("{here}/a", "./a"),
+        ("--x={here}", "--x=."),
+        ("--x={home}/y,{home}", "--x=~/y,~"),
+        (
+            '{{"weights": "{home}/w.bin", "out": "{here}/o"}}',
+            '{"weights": "~/w.bin", "out": "./o"}',
+        ),
+        ("{real}/y", "~/y"),
+        ("{home}-other/y", "{home}-other/y"),
+        ("a/b --x", "a/b --x"),
+    ],
+)
+def test_of_any_word_of_a_command_the_folders_are_cut_that_tell_who_ran_it(
+    project, monkeypatch, tmp_path_factory, word, told
+):
+    real = tmp_path_factory.mktemp("real")
+    link = tmp_path_factory.mktemp("links") / "someone"
+    link.symlink_to(real)
+    monkeypatch.setenv("HOME", f"{link}/")
+    places = {"here": project, "home": link, "real": real}
+    told = told if told.startswith('{"') else told.format(**places)
+    assert shlex.split(without_machine([word.format(**places)], [])) == [told]
+
+
+@pytest.mark.parametrize("home", ["", "/", None])
+def test_a_home_that_is_none_changes_no_command(project, monkeypatch, home):
+    if home is None:
+        monkeypatch.delenv("HOME")
+    else:
+        monkeypatch.setenv("HOME", home)
+    assert without_machine(["/bin/python", "a/b"], []) == "/bin/python a/b"
+
+
 def test_a_record_tells_nothing_of_the_machine_and_its_user(
     run_recorder, project, tmp_path_factory
 ):
@@ -318,7 +416,7 @@ def test_a_record_tells_nothing_of_the_machine_and_its_user(
     process = run_recorder(
         f"import os; print(os.environ); {WRITES}",
         inputs=[outside, inside, "environment.yaml"],
-        arguments=["--weights", outside, "--data", inside],
+        arguments=[f"--cache={elsewhere}/cache", "--weights", outside, "--data", inside],
         environment=secrets | {"HOME": str(elsewhere)},
     )
     assert process.returncode == 0, process.stderr
@@ -327,10 +425,11 @@ def test_a_record_tells_nothing_of_the_machine_and_its_user(
     for secret in [*secrets.values(), str(project), str(elsewhere), elsewhere.name, "/home"]:
         assert secret not in text
     name = next(iter(told["inputs"]))
-    assert name.startswith("outside/") and name.endswith("/weights.bin")
+    assert name == "outside/weights.bin"
     assert list(told["inputs"]) == [name, "in.txt", "environment.yaml"]
     assert told["inputs"][name] == described(outside)
-    assert shlex.split(told["command"])[-4:] == ["--weights", name, "--data", "in.txt"]
+    said = ["--cache=~/cache", "--weights", name, "--data", "in.txt"]
+    assert shlex.split(told["command"])[-5:] == said
 
 
 def test_what_the_job_declares_is_recorded(run_recorder):

@@ -34,9 +34,9 @@ from dissent.provenance.snakemake_internals import (
     THREAD_VARIABLES,
     VERSION,
     _key_path,
+    adjust_plan,
     differences,
     existing_outputs,
-    force,
     is_incomplete,
     left_alone,
     load_jobs,
@@ -188,7 +188,7 @@ def test_restored_metadata_are_what_snakemake_itself_wrote(finished_toy, monkeyp
         record = read_record(record_path(job.ledger, job.outputs))
         for output in job.outputs:
             wrote = read_metadata(output)
-            restored = restored_metadata(job, record, Path(output).stat().st_mtime)
+            restored = restored_metadata(job, record, job.texts, Path(output).stat().st_mtime)
             assert restored.keys() == persistence.MetadataRecord.model_fields.keys() - LEFT_OUT
             assert wrote.keys() == persistence.MetadataRecord.model_fields.keys()
             differing = {name for name in restored if restored[name] != wrote[name]}
@@ -415,7 +415,7 @@ def restore_all(recorded) -> None:
         record = recorded(job, read_record(record_path(job.ledger, job.outputs)))
         for output in job.outputs:
             os.utime(output, (946684800, 946684800))
-            write_metadata(output, restored_metadata(job, record, 946684800))
+            write_metadata(output, restored_metadata(job, record, job.texts, 946684800))
 
 
 def test_an_edited_input_is_seen_after_a_restore_and_an_edit_taken_back_is_not(toy):
@@ -531,13 +531,15 @@ def test_existing_outputs_are_the_files_that_rules_make_and_no_others(toy):
 )
 def test_forced_outputs_are_planned_with_what_depends_on_them_and_nothing_else(toy, outputs):
     expected = set().union(*map(toy.made_anew_with, outputs))
-    with read_workflow(lambda workflow: force(workflow, outputs)) as workflow:
+    with read_workflow(lambda workflow: adjust_plan(workflow, outputs, print)) as workflow:
         needed = workflow.dag.needrun_jobs()
         assert {str(output) for job in needed for output in job.output} == expected
 
 
 def test_forcing_an_output_that_no_target_needs_adds_no_job(toy):
-    with read_workflow(lambda workflow: force(workflow, ["results/toy/made/c.txt"])) as workflow:
+    with read_workflow(
+        lambda workflow: adjust_plan(workflow, ["results/toy/made/c.txt"], print)
+    ) as workflow:
         assert not list(workflow.dag.needrun_jobs())
         outputs = {str(output) for job in workflow.dag.jobs for output in job.output}
         assert outputs == set(toy.outputs)

@@ -1,3 +1,4 @@
+import hashlib
 import os
 import re
 import shutil
@@ -11,6 +12,16 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = Path(sys.executable).parent
+# A model of `sealed` that others have trained, and where its weights lie, which git does not have.
+FILE_MODEL = "taken-over"
+WEIGHTS = Path("weights/mine.safetensors")
+MAKE_WEIGHTS = """
+import sys
+import timm, torch
+from safetensors.torch import save_file
+torch.manual_seed(int(sys.argv[2]))
+save_file(timm.create_model("test_resnet", num_classes=10).state_dict(), sys.argv[1])
+"""
 
 
 def copy_project(folder: Path) -> Path:
@@ -103,13 +114,25 @@ def traces_of(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}-traces")
 
 
-def clone_of(sealed: Path, folder: Path) -> Path:
-    """A clone of a sealed run, at another place, with its results pulled and restored."""
+def clone_of(sealed: Path, folder: Path, weights: bool = True) -> Path:
+    """A clone of a sealed run, at another place, with its results pulled and restored.
+
+    Weights from elsewhere have to be fetched by hand; without them it is as if nobody had.
+    """
     run(sealed.parent, "git", "clone", "--quiet", sealed, folder)
     shutil.copy(sealed / ".dvc/config.local", folder / ".dvc/config.local")
+    if weights:
+        shutil.copytree(sealed / WEIGHTS.parent, folder / WEIGHTS.parent)
     run(folder, "dvc", "pull")
     run(folder, "dissent", "restore")
     return folder
+
+
+def make_weights(folder: Path, seed: int) -> str:
+    """Write weights for ten classes where the file model has its own; their sha256."""
+    (folder / WEIGHTS.parent).mkdir(exist_ok=True)
+    run(folder, sys.executable, "-c", MAKE_WEIGHTS, WEIGHTS, str(seed))
+    return hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
 
 
 @pytest.fixture(scope="session")
@@ -125,9 +148,14 @@ def sealed(tmp_path_factory) -> Path:
     # One model whose jobs are its own.
     table = folder / "config/models/test.csv"
     row = "captions-s0,datasets,train,captions,0,"
-    table.write_text(table.read_text().replace(f"{row}other,", f"{row},"))
+    text = table.read_text().replace(f"{row}other,", f"{row},")
+    digest = make_weights(folder, seed=0)
+    text += f"{FILE_MODEL},architectures,file,,,,test_resnet,{WEIGHTS},{digest},MIT,\n"
+    table.write_text(text)
     (folder / "dvc.lock").unlink(missing_ok=True)
     run(folder, "git", "init", "--quiet")
+    with (folder / ".git/info/exclude").open("a") as exclude:
+        exclude.write(f"/{WEIGHTS.parent}/\n")
     run(folder, "git", "config", "user.name", "test")
     run(folder, "git", "config", "user.email", "test@example.org")
     run(folder, "git", "add", "--all")

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from conftest import TOOLS, clone_of, edited, run
 
@@ -96,7 +97,9 @@ def test_a_changed_byte_is_found_though_size_and_time_are_kept(clone):
         os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
         assert ("integrity", PAIRS) in findings(clone)
         assert ("integrity", PAIRS) in findings(clone, FIG1)
-        assert findings(clone, "results/demo/checkpoints/resnet-s0.safetensors") == []
+        # dvc.lock is compared with all of the run.
+        others = findings(clone, "results/demo/checkpoints/resnet-s0.safetensors")
+        assert others == [("consistency", "results/demo/metrics")]
     finally:
         path.write_bytes(content)
 
@@ -115,6 +118,9 @@ def test_a_missing_file_is_found(clone):
     ("forge", "level"),
     [
         (lambda record: record["outputs"][PAIRS].update(sha256="0" * 64), "integrity"),
+        (lambda record: record["outputs"][PAIRS].update(bytes=1), "integrity"),
+        (lambda record: record.update(command=record["command"] + " --better"), "currency"),
+        (lambda record: record.pop("environment"), "closure"),
         (lambda record: record["params"].update(resamples="99999"), "currency"),
         (lambda record: record.update(text_sha256="0" * 64), "currency"),
         (lambda record: record["inputs"].pop(MODELS), "currency"),
@@ -169,6 +175,64 @@ def test_an_edited_script_is_found(clone):
     assert {("closure", script), ("currency", PAIRS)} <= set(found)
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("Snakefile", "workflow/rules/claims.smk", "config/demo.yaml", "config/models/test.csv"),
+        "src/dissent/config.py",
+    ],
+)
+def test_what_shapes_the_workflow_has_to_be_committed(clone, path):
+    with edited(clone / path, (clone / path).read_text() + "\n"):
+        assert ("closure", path) in findings(clone, PAIRS)
+
+
+def test_guides_and_tests_need_not_be_committed(clone):
+    with edited(clone / "README.md", "x"), edited(clone / "tests/test_files.py", "x"):
+        assert findings(clone) == []
+
+
+def test_a_stage_that_the_lock_does_not_have_was_never_sealed(clone):
+    lock = clone / "dvc.lock"
+    stages = yaml.safe_load(lock.read_text())
+    del stages["stages"]["metrics"]
+    with edited(lock, yaml.safe_dump(stages)):
+        process = dissent(clone, "audit", PAIRS)
+    assert process.stdout.splitlines()[-2] == (
+        "consistency: results/demo/metrics was never sealed: `dvc repro`"
+    )
+
+
+def test_a_run_that_no_stage_covers_is_named_with_the_option(clone):
+    process = dissent(clone, "audit", "results/test/metrics/pairs.csv")
+    assert process.returncode == 1
+    (said,) = process.stderr.splitlines()
+    assert "results/test/metrics/pairs.csv is not in results/demo" in said
+    assert "--configfile" in said
+
+
+def test_page_and_json_can_be_had_together(clone, tmp_path):
+    process = dissent(clone, "audit", FIG1, "--json", "--html", str(tmp_path / "fig1.html"))
+    assert json.loads(process.stdout)["holds"]
+    assert (tmp_path / "fig1.html").read_text().startswith("<!")
+
+
+def test_a_reader_that_has_read_enough_and_a_terminal_without_unicode_are_no_errors(clone):
+    search = f"{TOOLS}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"PATH": search, "PYTHONIOENCODING": "ascii"}
+    shell = f"dissent audit {FIG1} --json | true; dissent audit {FIG1} | head -n 1"
+    process = subprocess.run(
+        shell, shell=True, cwd=clone, env=environment, capture_output=True, text=True
+    )
+    assert process.stderr == ""
+    assert process.stdout.startswith(FIG1)
+    whole = subprocess.run(
+        ["dissent", "audit", FIG1], cwd=clone, env=environment, capture_output=True, text=True
+    )
+    assert whole.returncode == 0, whole.stderr
+    assert "?" in whole.stdout
+
+
 def test_an_input_that_neither_git_nor_a_digest_pins_is_found(clone):
     # A module that nobody has added to git, as its own record honestly says.
     script = clone / "workflow/scripts/metrics/measure_pairs.py"
@@ -214,12 +278,11 @@ def test_a_chain_forged_so_that_it_agrees_with_itself_is_caught_by_doing_it_agai
             capture_output=True,
         )
     for path in (clone / LEDGER).rglob("*.json"):
-        text = path.read_text()
-        for name, file in (json.loads(text)["inputs"] | json.loads(text)["outputs"]).items():
-            text = text.replace(
-                file["sha256"], hashlib.sha256((clone / name).read_bytes()).hexdigest()
-            )
-        path.write_text(text)
+        record = json.loads(path.read_text())
+        for name, file in [*record["inputs"].items(), *record["outputs"].items()]:
+            data = (clone / name).read_bytes()
+            file.update(sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
+        path.write_text(json.dumps(record, indent=1) + "\n")
     run(clone, "dissent", "restore")
     run(clone, "dvc", "commit", "--force", "metrics", "figures")
     run(clone, "git", "commit", "--quiet", "--all", "--message", "Better")

@@ -1,8 +1,8 @@
 """One change at a time: the jobs then planned are exactly those that the change can reach.
 
 What a change can reach is worked out from what every process was seen to do in a real run: its
-arguments, the modules it loaded and the files it made (tests/tracing). Neither the rules' inputs
-nor the records have a part in that.
+arguments, the modules it loaded, the files it opened and those it made (tests/tracing). Neither
+the rules' inputs nor the records have a part in that.
 """
 
 import json
@@ -16,7 +16,18 @@ from typing import NamedTuple
 
 import pytest
 
-from conftest import ROOT, clone_of, edited, run, traces_of
+from conftest import (
+    FILE_MODEL,
+    ROOT,
+    WEIGHTS,
+    clone_of,
+    edited,
+    make_weights,
+    planned,
+    run,
+    traces_of,
+)
+from dissent.files import sha256
 
 DOCUMENT = ROOT / "docs/provenance.md"
 BEGIN, END = "<!-- mutations: written by UPDATE=1 pytest {} -->", "<!-- end of mutations -->"
@@ -44,7 +55,7 @@ def traced_jobs(traces: Path, folder: Path) -> list[Traced]:
         if not arguments[0].startswith("workflow/scripts/"):
             continue
         made = {file for file in trace["made"] if file.startswith("results/")}
-        given = present.intersection(arguments)
+        given = present.intersection([*arguments, *trace["opened"]])
         code = present.intersection(trace["modules"]) | {arguments[0]}
         pins = "envs/torch.yaml" if trace["torch"] else "envs/analysis.yaml"
         read = {file for file in given - made if not file.startswith("logs/")} | code | {pins}
@@ -83,9 +94,11 @@ def reads_all_models(job: Traced) -> bool:
     return {f"{LOGITS}/{model}.safetensors" for model in MODELS} <= job.read
 
 
-MODELS = [line.split(",")[0] for line in (ROOT / "config/models/test.csv").read_text().split()[1:]]
+TRAINED = [line.split(",")[0] for line in (ROOT / "config/models/test.csv").read_text().split()[1:]]
+MODELS = [*TRAINED, FILE_MODEL]
 OWN_MODEL = "captions-s0"
 NAMES_SHOWN = 4
+OLD = 631152000  # 1990
 # What the two jobs of a new model make, by the first file of each.
 NEW_JOBS = {
     f"{CHECKPOINTS}/mine.safetensors": {f"{CHECKPOINTS}/mine.safetensors"},
@@ -168,6 +181,25 @@ def touched(folder: Path) -> Iterator[None]:
     yield
 
 
+@contextmanager
+def other_weights(at: Path) -> Iterator[None]:
+    """The weights of the file model replaced, and their digest in the table."""
+    old = sha256(at / WEIGHTS)
+    with kept(at / WEIGHTS, at / TABLE):
+        digest = make_weights(at, seed=1)
+        (at / TABLE).write_text((at / TABLE).read_text().replace(old, digest))
+        yield
+
+
+@contextmanager
+def older(path: Path, text: str) -> Iterator[None]:
+    """Another text that is older than any result, for a while."""
+    with kept(path):
+        path.write_text(text)
+        os.utime(path, (OLD, OLD))
+        yield
+
+
 CONFIG, TABLE = "config/demo.yaml", "config/models/test.csv"
 SCRIPTS = "workflow/scripts"
 FIG5 = f"{SCRIPTS}/figures/no_one_representation/fig5_greedy.py"
@@ -175,6 +207,11 @@ CHANGES = [
     Change(
         "a figure's script edited",
         lambda at: replaced(at / FIG5, "import argparse", "import argparse\n\nEDITED = True"),
+        reads(FIG5),
+    ),
+    Change(
+        "a script replaced by an older one",
+        lambda at: older(at / FIG5, (at / FIG5).read_text() + "\n# As it was.\n"),
         reads(FIG5),
     ),
     Change(
@@ -266,6 +303,16 @@ CHANGES = [
         "a model's category",
         lambda at: replaced(at / TABLE, f"{OWN_MODEL},datasets", f"{OWN_MODEL},frameworks"),
         is_told(f'"{OWN_MODEL}":"datasets"'),
+    ),
+    Change(
+        "the licence of a model from a file",
+        lambda at: replaced(at / TABLE, ",MIT,", ",Apache-2.0,"),
+        reads(str(WEIGHTS)),
+    ),
+    Change(
+        "the weights of a model from a file, with their sha256 in the table",
+        other_weights,
+        reads(str(WEIGHTS)),
     ),
     Change(
         "a claim reworded",
@@ -383,6 +430,30 @@ def shortened(rules: list[str]) -> str:
 
 def first(causes: list[tuple[str, str, str]]) -> str:
     return causes[0][2] if causes else ""
+
+
+def test_after_an_edit_that_fails_its_job_is_still_planned(clone, jobs, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(clone, copy, symlinks=True)
+    script = copy / SCRIPTS / "metrics/measure_pairs.py"
+    text = script.read_text()
+    expected = planned_rules(clone, reached(jobs, reads(f"{SCRIPTS}/metrics/measure_pairs.py")))
+    script.write_text(f"raise SystemExit('by design')\n{text}")
+    with pytest.raises(AssertionError, match="by design"):
+        run(copy, "snakemake", "--cores", "2", "figures")
+    assert planned(run(copy, "snakemake", "-n", "figures")) == expected
+    # Its outputs are gone, so that to put the script back is not enough.
+    script.write_text(text)
+    assert planned(run(copy, "snakemake", "-n", "figures")) == expected
+    run(copy, "snakemake", "--cores", "2", "figures")
+    assert "Nothing to be done" in run(copy, "snakemake", "-n", "figures")
+
+
+def planned_rules(folder: Path, files: set[str]) -> set[str]:
+    """The rules that made files, by their records, and the target that asks for them."""
+    places = (folder / "results/demo/provenance").rglob("*.json")
+    records = [json.loads(path.read_text()) for path in places]
+    return {record["rule"] for record in records if files & set(record["outputs"])} | {"figures"}
 
 
 def test_the_docs_show_what_was_found(rows):

@@ -1,7 +1,10 @@
 """Does everything that the records say hold? One finding for each thing that does not."""
 
+import hashlib
+import os
+import shlex
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -9,13 +12,14 @@ from typing import NamedTuple
 from dissent.commandline import InputError
 from dissent.files import sha256
 from dissent.provenance.comparison import changes, current_sha256
-from dissent.provenance.ledger import Record
-from dissent.provenance.record import pinned_versions
-from dissent.provenance.sealing import stages_of, unsealed
+from dissent.provenance.ledger import Record, portable
+from dissent.provenance.record import SEPARATOR, pinned_versions, without_machine
+from dissent.provenance.sealing import unsealed
 from dissent.provenance.snakemake_internals import Job, differences, read_metadata
 
 EDITED, LOOSE = "edited, not committed", "not in git, not pinned"
 REMAKE = "delete it and run the workflow"
+LINK = "120000"
 
 
 class Finding(NamedTuple):
@@ -54,9 +58,13 @@ def integrity(records: Iterable[Record], made_by: Mapping[str, Record]) -> list[
                 continue
             back = f"`dvc checkout {path}`, or {REMAKE}"
             if not Path(path).exists():
-                found.append(Finding("integrity", path, "is not here", f"`dvc pull`, or {REMAKE}"))
+                mend = f"`dvc pull`, or `snakemake {path}`"
+                found.append(Finding("integrity", path, "is not here", mend))
             elif (now := sha256(path)) != file.sha256:
                 what = f"has sha256 {now[:12]}, its record says {file.sha256[:12]}"
+                found.append(Finding("integrity", path, what, back))
+            elif (size := Path(path).stat().st_size) != file.bytes:
+                what = f"has {size} bytes, its record says {file.bytes}"
                 found.append(Finding("integrity", path, what, back))
     return found
 
@@ -72,32 +80,85 @@ def currency(
         first = subject(record, made_by)
         job = job_of.get(first)
         if job is None:
-            what = "is recorded, but no job of this workflow makes it"
-            mend = "delete it and its record, or take the change of the workflow back"
-            found.append(Finding("currency", first, what, mend))
+            found.append(_without_job(first, record, made_by, job_of))
             continue
+        if job.rule != record.rule:
+            what = f"was made by rule {record.rule}, which is now {job.rule}"
+            found.append(Finding("currency", first, what, REMAKE))
         mend = "run the workflow, or take the change back"
         differences = changes(job, record, digest)
         if set(job.outputs) != set(record.outputs):
             differences.append("the job's set of outputs changed")
         found += [Finding("currency", first, f"is out of date, {d}", mend) for d in differences]
+        # What makes up a command differs already where one of these does.
+        if not differences and job.rule == record.rule and filled(job, record) != record.command:
+            what = "was made by another command than its job has now"
+            found.append(Finding("currency", first, what, REMAKE))
     return found
 
 
-def orphans(jobs: Sequence[Job], live_paths: Iterable[Path]) -> list[Finding]:
-    """Nothing lies among the results that no job of the workflow makes.
+def filled(job: Job, record: Record) -> str:
+    """A job's command as its record would have it, on as many threads as the recorded job had."""
+    words = shlex.split(job.metadata["shellcmd"].partition(SEPARATOR)[2])
+    threads = str(record.machine.get("threads"))
+    pairs = zip(["", *words], words, strict=False)
+    words = [threads if before == "--threads" else word for before, word in pairs]
+    return without_machine(words, list(job.inputs.values()))
 
-    `live_paths` are the files of the live records.
+
+def _without_job(
+    first: str, record: Record, made_by: Mapping[str, Record], job_of: Mapping[str, Job]
+) -> Finding:
+    """Of a recorded file no job of the workflow makes, as where Snakemake forgets the job.
+
+    It does if an input is not here; then the file may be all there is, and stays.
+    """
+    for path, file in record.inputs.items():
+        made = path in made_by or path in job_of
+        if not made and not path.endswith(".py") and not Path(path).exists():
+            what = f"cannot be compared, since {path} is not here"
+            return Finding("currency", first, what, f"put it there (sha256 {file.sha256})")
+    what = "is recorded, but no job of this workflow makes it"
+    mend = "delete it and its record, or take the change of the workflow back"
+    return Finding("currency", first, what, mend)
+
+
+def orphans(
+    jobs: Sequence[Job], live_paths: Iterable[Path], recorded: Collection[str]
+) -> list[Finding]:
+    """Nothing lies among the results, or beside them, that belongs to no run.
+
+    `live_paths` are the files of the live records, `recorded` what these tell of.
     """
     ledger = jobs[0].ledger
-    known = {output for job in jobs for output in job.outputs}
+    known = {output for job in jobs for output in job.outputs} | set(recorded)
     known |= {path.as_posix() for path in live_paths}
-    found = (path for path in sorted(ledger.parent.rglob("*")) if path.is_file())
-    return [
+    found = [
         Finding("currency", path.as_posix(), "is made by no job of this workflow", "delete it")
-        for path in found
+        for path in _files(ledger.parent)
         if path.as_posix() not in known
     ]
+    runs = ledger.parent.parent
+    # Without a folder for the runs, the project itself would be looked at.
+    beside = sorted(runs.iterdir()) if runs != Path() else []
+    return found + [
+        Finding("currency", path.as_posix(), "belongs to no run", "delete it, or move it away")
+        for path in beside
+        if path != ledger.parent and not (path / ledger.name).is_dir()
+    ]
+
+
+def _files(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """All files in a folder, those behind links too; a link to a folder above it counts as one."""
+    real = folder.resolve()
+    if real in above:
+        yield folder
+        return
+    for path in sorted(folder.iterdir()):
+        if path.is_dir():
+            yield from _files(path, (*above, real))
+        else:
+            yield path
 
 
 def unrecorded(jobs: Sequence[Job], made_by: Mapping[str, Record]) -> list[Finding]:
@@ -113,9 +174,13 @@ def unrecorded(jobs: Sequence[Job], made_by: Mapping[str, Record]) -> list[Findi
     return found
 
 
-def leaf_notes(records: Iterable[Record], made_by: Mapping[str, Record]) -> dict[str, str]:
-    """What holds each input that no job makes: git, a sha256 among the job's params, or neither."""
-    tracked, edited = _git_files()
+def leaf_notes(
+    records: Iterable[Record], made_by: Mapping[str, Record], tracked: Mapping[str, bool]
+) -> dict[str, str]:
+    """What holds each input that no job makes: git, a sha256 among the job's params, or neither.
+
+    `tracked` is as from `tracked_files`.
+    """
     notes = {}
     for record in records:
         pins = " ".join(record.params.values())
@@ -124,33 +189,88 @@ def leaf_notes(records: Iterable[Record], made_by: Mapping[str, Record]) -> dict
                 continue
             if file.sha256 in pins:
                 notes[path] = "pinned by its sha256"
-            elif path in edited:
-                notes[path] = EDITED
+            elif path in tracked:
+                notes[path] = "in git" if tracked[path] else EDITED
             else:
-                notes[path] = "in git" if path in tracked else LOOSE
+                notes[path] = LOOSE
     return notes
 
 
-def _git_files() -> tuple[set[str], set[str]]:
-    """The files of the commit checked out, and those that differ from it. Raises InputError."""
+def tracked_files() -> dict[str, bool]:
+    """For every file that git tracks, whether it is here as HEAD has it.
+
+    Contents are compared, since git's own index can be told to look away. Raises InputError with
+    git's words.
+    """
+    top, prefix = os.fsdecode(_git("rev-parse", "--show-toplevel", "--show-prefix")).split("\n")[:2]
+    tracked = dict.fromkeys(_names("ls-files", "-z"), False)
+    here = {}
+    for entry in _names("ls-tree", "-r", "-z", "HEAD"):
+        facts, path = entry.split("\t", 1)
+        mode, kind, blob = facts.split()
+        tracked[path] = False
+        if kind != "blob":
+            # A repository within this one, of which git has no content.
+            del tracked[path]
+        elif mode == LINK and Path(path).is_symlink():
+            tracked[path] = _link_blob(path, blob) == blob
+        elif mode != LINK and Path(path).is_file():
+            here[path] = blob
+    quoted = (f"{prefix}{path}".replace("\\", r"\\").replace('"', r"\"") for path in here)
+    asked = "".join('"' + path.replace("\n", r"\n") + '"\n' for path in quoted)
+    # From a folder within the repository, git would not find them.
+    found = _git("-C", top, "hash-object", "--stdin-paths", asked=os.fsencode(asked))
+    now = found.decode().split()
+    return tracked | {path: blob == here[path] for path, blob in zip(here, now, strict=True)}
+
+
+def _link_blob(path: str, like: str) -> str:
+    # A Path would be another spelling of it.
+    target = os.fsencode(os.readlink(path))  # noqa: PTH115
+    kind = "sha1" if len(like) == len(hashlib.sha1().hexdigest()) else "sha256"
+    return hashlib.new(kind, b"blob %d\0%b" % (len(target), target)).hexdigest()
+
+
+def _names(*arguments: str) -> list[str]:
+    return [os.fsdecode(name) for name in _git(*arguments).split(b"\0") if name]
+
+
+def _git(*arguments: str, asked: bytes = b"") -> bytes:
     try:
-        tracked = _git("ls-tree", "-r", "-z", "--name-only", "HEAD")
-        edited = _git("diff", "-z", "--name-only", "--relative", "HEAD")
-    except (OSError, subprocess.CalledProcessError):
-        raise InputError(
-            "no commit is checked out here, so code cannot be traced: audit in a clone made by "
-            "`git clone`"
-        ) from None
-    return tracked, edited
+        return subprocess.run(
+            ["git", *arguments], input=asked, check=True, capture_output=True
+        ).stdout
+    except OSError as error:
+        words = f"it cannot be run, {error.strerror}"
+    except subprocess.CalledProcessError as error:
+        words = " ".join(os.fsdecode(error.stderr).split())
+    raise InputError(
+        f"git does not tell what is committed here ({words}), so code cannot be traced: mend that, "
+        "or audit in a clone made by `git clone`"
+    )
 
 
-def _git(*arguments: str) -> set[str]:
-    process = subprocess.run(["git", *arguments], check=True, capture_output=True, text=True)
-    return set(filter(None, process.stdout.split("\0")))
+def uncommitted(tracked: Mapping[str, bool], configfile: str | None = None) -> list[str]:
+    """The files that may shape results, by shaping the workflow at least, but are not in HEAD."""
+    found = [path for path, same in tracked.items() if not same and _may_shape_results(path)]
+    config = portable(configfile) if configfile else None
+    return found + ([config] if config and config not in tracked else [])
 
 
-def closure(records: Sequence[Record], notes: Mapping[str, str]) -> list[Finding]:
-    """Every leaf is in git or pinned, every source has licence and pin, packages are as pinned."""
+def _may_shape_results(path: str) -> bool:
+    # What dvc.lock says is compared with what is here.
+    outside = path == "dvc.lock" or path.endswith(".md")
+    return not outside and Path(path).parts[0] not in ("docs", "tests")
+
+
+def closure(
+    records: Sequence[Record], notes: Mapping[str, str], edited: Iterable[str]
+) -> list[Finding]:
+    """Leaves and the workflow are in git or pinned, sources have licence and pin, packages fit.
+
+    `edited` are files that are not as they are committed, leaves or not.
+    """
+    notes = {**notes, **dict.fromkeys(edited, EDITED)}
     mends = {
         EDITED: "commit it",
         LOOSE: "commit it, or give its sha256 in the config",
@@ -162,6 +282,12 @@ def closure(records: Sequence[Record], notes: Mapping[str, str]) -> list[Finding
     ]
     for record in records:
         first = next(iter(record.outputs))
+        file = record.environment.get("file")
+        if file is None:
+            found.append(Finding("closure", first, "has no environment in its record", REMAKE))
+        elif file not in record.inputs:
+            what = f"has an environment, {file}, that is no input of its job"
+            found.append(Finding("closure", first, what, REMAKE))
         packages = record.environment.get("packages", {})
         for source in record.sources:
             name = source.get("name", "without a name")
@@ -203,16 +329,13 @@ def consistency(
     for record in records:
         first = next(iter(record.outputs))
         for path, file in record.inputs.items():
-            if path in made_by and made_by[path].outputs[path].sha256 != file.sha256:
+            if path in made_by and made_by[path].outputs[path] != file:
                 what = f"was made from another {path} than the one recorded"
                 found.append(Finding("consistency", first, what, REMAKE))
         for path in record.outputs:
             if made_by[path] is record:
                 found += _against_metadata(path, record)
-    mend = "`dvc repro` to record it, or `dvc checkout` to put the recorded bytes back"
-    return found + [
-        Finding("consistency", path, what, mend) for path, what in unsealed(stages_of(results))
-    ]
+    return found + [Finding("consistency", *fault) for fault in unsealed(results)]
 
 
 def _against_metadata(path: str, record: Record) -> list[Finding]:

@@ -30,13 +30,12 @@ def altered_outputs(job: Job, made_by: Mapping[str, Record]) -> list[str]:
 
 
 def changes(job: Job, record: Record, digest: Callable[[str], str | None]) -> list[str]:
-    """A phrase for every difference in rule, code, params and inputs; empty if there is none.
+    """A phrase for every difference in rule text, params and inputs; empty if there is none.
 
+    The rule's name is none, since Snakemake does not run a job again for it.
     `digest` gives the sha256 of a path's content now, or None.
     """
     found = []
-    if job.rule != record.rule:
-        found.append(f"rule {record.rule} is now {job.rule}")
     if job.text_sha256 != record.text_sha256:
         found.append("the rule's shell command changed")
     for name in sorted(job.params.keys() | record.params.keys()):

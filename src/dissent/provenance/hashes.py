@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from dissent.files import atomic, sha256
@@ -31,9 +32,10 @@ def file_sha256(path: str | Path) -> str:
 
 
 def remember(path: str | Path, digest: str, status: os.stat_result) -> None:
-    """Keep a digest for as long as the file is as `status` says."""
+    """Keep a digest for as long as the file is as `status` says, if it can be kept at all."""
     if status.st_size >= CACHED_FROM_BYTES:
-        with atomic(_entry(path)) as temporary:
+        # Without a cache files are only hashed more often; that is no reason to lose a job.
+        with suppress(OSError), atomic(_entry(path)) as temporary:
             known = {"sha256": digest, "file": _identity(status), "times": _times(status)}
             temporary.write_text(json.dumps(known))
 

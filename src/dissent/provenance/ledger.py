@@ -3,7 +3,6 @@
 The record of a job lies in `results/<run>/provenance/` under the name of the job's first output.
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Iterable
@@ -57,11 +56,11 @@ class Record:
 
 
 def portable(path: str) -> str:
-    """A path that tells nothing of the machine: of one outside the project, name and digest."""
+    """A path that tells nothing of the machine: of one outside the project, the name alone."""
     relative = Path(os.path.relpath(path))
     if ".." not in relative.parts:
         return relative.as_posix()
-    return f"outside/{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}/{relative.name}"
+    return f"outside/{relative.name}"
 
 
 def record_path(ledger: Path, outputs: Iterable[str]) -> Path:
@@ -119,7 +118,12 @@ def _checked(record: Record) -> Record:
 def read_ledger(ledger: Path) -> dict[Path, Record]:
     """Every record of a run by where it lies. Raises InputError for the first bad one."""
     found = {path for path in ledger.rglob("*.json") if path.is_file()}
-    return {path: read_record(path) for path in sorted(found - set(leftovers(ledger)))}
+    records = {path: read_record(path) for path in sorted(found - set(leftovers(ledger)))}
+    for path, record in records.items():
+        # Elsewhere it would stand beside the genuine one, and supersede it by a later end.
+        if path != (place := record_path(ledger, record.outputs)):
+            raise InputError(f"{path}: a record of these outputs lies at {place}; delete this one")
+    return records
 
 
 def makers(records: Iterable[Record]) -> dict[str, Record]:

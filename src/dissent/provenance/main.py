@@ -15,7 +15,7 @@ from dissent.files import atomic
 from dissent.provenance import audit, guard
 from dissent.provenance.chain import Step, as_json, as_text, trace, walk
 from dissent.provenance.crate import write_crate
-from dissent.provenance.ledger import Record, makers, read_ledger
+from dissent.provenance.ledger import Record, makers, portable, read_ledger
 from dissent.provenance.page import page
 from dissent.provenance.replay import replay
 from dissent.provenance.restore import restore
@@ -27,13 +27,33 @@ log = logging.getLogger("dissent")
 
 
 def main(arguments: argparse.Namespace) -> None:
-    arguments.command(arguments)
+    try:
+        try:
+            arguments.command(arguments)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever reads has read enough, as `head` does; what is left is flushed to nobody.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
 
 
-def load(arguments: argparse.Namespace) -> tuple[list[Job], dict[Path, Record]]:
-    """All jobs of the workflow, and the ledger of its run. Raises InputError if that is empty."""
+def load(
+    arguments: argparse.Namespace, paths: Sequence[str] = ()
+) -> tuple[list[Job], dict[Path, Record]]:
+    """All jobs of the workflow, and the ledger of its run.
+
+    Raises InputError if that is empty, or if one of the paths is of another run.
+    """
     with guard.off():
         jobs = load_jobs(arguments.configfile)
+    results = jobs[0].ledger.parent
+    for path in paths:
+        if not Path(portable(path)).is_relative_to(results):
+            raise InputError(
+                f"{path} is not in {results}, the run of this config: "
+                "name the config of its run by --configfile"
+            )
     records = read_ledger(jobs[0].ledger)
     if not records:
         raise InputError(
@@ -43,7 +63,7 @@ def load(arguments: argparse.Namespace) -> tuple[list[Job], dict[Path, Record]]:
 
 
 def audit_command(arguments: argparse.Namespace) -> None:
-    jobs, ledger = load(arguments)
+    jobs, ledger = load(arguments, arguments.paths)
     made_by = makers(ledger.values())
     chains = [trace(path, made_by) for path in arguments.paths]
     findings = []
@@ -53,13 +73,14 @@ def audit_command(arguments: argparse.Namespace) -> None:
     else:
         live = audit.live(ledger, made_by)
         records = list(live.values())
-        findings += audit.orphans(jobs, live) + audit.unrecorded(jobs, made_by)
-    notes = audit.leaf_notes(records, made_by)
+        findings += audit.orphans(jobs, live, made_by) + audit.unrecorded(jobs, made_by)
+    tracked = audit.tracked_files()
+    notes = audit.leaf_notes(records, made_by, tracked)
     results = jobs[0].ledger.parent
     findings += [
         *audit.integrity(records, made_by),
         *audit.currency(records, jobs, made_by),
-        *audit.closure(records, notes),
+        *audit.closure(records, notes, audit.uncommitted(tracked, arguments.configfile)),
         *audit.consistency(records, made_by, results),
     ]
     if arguments.replay:
@@ -101,6 +122,10 @@ def report(
     records: Sequence[Record],
     results: Path,
 ) -> None:
+    if arguments.html:
+        with atomic(arguments.html) as temporary:
+            text = page(Path(arguments.paths[0]), chains[0], notes, list(map(str, findings)))
+            temporary.write_text(text, encoding="utf-8")
     if arguments.json:
         content = {
             "holds": not findings,
@@ -109,10 +134,6 @@ def report(
         }
         print(json.dumps(content, indent=1))
         return
-    if arguments.html:
-        with atomic(arguments.html) as temporary:
-            text = page(Path(arguments.paths[0]), chains[0], notes, list(map(str, findings)))
-            temporary.write_text(text, encoding="utf-8")
     for chain in chains:
         print(as_text(chain, notes), end="\n\n")
     for finding in findings:
@@ -121,7 +142,7 @@ def report(
     print(f"{len(records)} jobs and their {files} files in {results}: ", end="")
     print(f"{len(findings)} findings" if findings else "everything holds")
     if not stages_of(results):
-        print(f"(dvc.lock does not record {results}, so nothing is said of DVC)")
+        print(f"(no stage of dvc.yaml covers {results}, so nothing is said of DVC)")
 
 
 def restore_command(arguments: argparse.Namespace) -> None:
@@ -204,6 +225,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def entry() -> None:
     use_code_here()
+    # Not every terminal knows the letters of names and trees.
+    sys.stdout.reconfigure(errors="replace")
     parser = build_parser()
     arguments = parser.parse_args()
     if getattr(arguments, "html", None) and len(arguments.paths) != 1:

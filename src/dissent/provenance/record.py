@@ -24,6 +24,7 @@ from dissent.provenance.ledger import File, Record, portable, write_record
 
 # On a line of its own, so that what a rule runs is easy to see.
 SEPARATOR = " -- \\\n"
+# It is part of every rule's text: any edit of it runs all jobs again.
 RECORDER = (
     "PYTHONPATH=src python -m dissent.provenance.record --rule {{rule}} --text {text}"
     " --ledger {ledger} --environment {{input.environment:q}} --threads {{threads}}"
@@ -45,6 +46,8 @@ def recorded(command: str, ledger: str) -> str:
 def main(arguments: argparse.Namespace) -> None:
     start = datetime.now(UTC)
     params = named(arguments.params, arguments.names)
+    refuse_namesakes(arguments.inputs)
+    checked_out = commit()
     before = {path: written_at(path) for path in arguments.inputs}
     inputs = {path: content(path) for path in arguments.inputs}
     with tempfile.TemporaryDirectory() as folder:
@@ -59,7 +62,11 @@ def main(arguments: argparse.Namespace) -> None:
     for path, file in inputs.items():
         gone = not Path(path).exists()
         if gone or (written_at(path) != before[path] and content(path) != file):
-            sys.exit(f"error: {path} was changed while the job that reads it ran: run it again")
+            changed = f"{path} was changed while the job that reads it ran"
+            if not path.endswith(".py"):
+                sys.exit(f"error: {changed}: run it again")
+            # Code was read at the start, and the next run compares the record with what is here.
+            print(f"warning: {changed}: the record has it as it was", file=sys.stderr)
     for path in arguments.outputs:
         if not Path(path).exists():
             sys.exit(f"error: the job ended well but did not write {path}: mend its script")
@@ -80,10 +87,22 @@ def main(arguments: argparse.Namespace) -> None:
         },
         start=start.isoformat(timespec="milliseconds"),
         end=datetime.now(UTC).isoformat(timespec="milliseconds"),
-        git=commit(),
+        git=checked_out,
         sources=own.get("sources", []),
     )
     write_record(arguments.ledger, record)
+
+
+def refuse_namesakes(inputs: list[str]) -> None:
+    """Two inputs that a record could not tell apart are an error."""
+    told: dict[str, str] = {}
+    for path in inputs:
+        other = told.setdefault(portable(path), path)
+        if not Path(other).samefile(path):
+            sys.exit(
+                f"error: {other} and {path} would have one name in the record, {portable(path)}: "
+                "rename one of them"
+            )
 
 
 def written_at(path: str) -> tuple[int, int]:
@@ -103,13 +122,26 @@ def named(values: str, names: str) -> dict[str, str]:
         literals = ast.literal_eval(values)
     except (ValueError, SyntaxError):
         sys.exit(f"error: a rule's params have to be Python literals, not as in {values}")
-    return {name: repr(literals[index]) for name, (index, _) in ast.literal_eval(names).items()}
+    places = {name: index for name, (index, _) in ast.literal_eval(names).items()}
+    for index, value in enumerate(literals):
+        if index not in places.values():
+            sys.exit(f"error: a rule's params have to be named, as in name={value!r}")
+    return {name: repr(literals[index]) for name, index in places.items()}
 
 
 def without_machine(command: list[str], inputs: list[str]) -> str:
-    """A command line in which paths outside the project are shortened, as in the record."""
+    """A command line that tells nothing of the machine: inputs are named as in the record."""
     given = set(inputs)
-    return shlex.join(portable(word) if word in given else word for word in command)
+    return shlex.join(portable(word) if word in given else shortened(word) for word in command)
+
+
+def shortened(word: str) -> str:
+    """A word in which the project's folder is a dot, and the user's home a tilde."""
+    home = os.environ.get("HOME", "").rstrip(os.sep)
+    for folder, sign in ((str(Path.cwd()), "."), (home, "~"), (os.path.realpath(home), "~")):
+        if folder.strip(os.sep):
+            word = re.sub(rf"{re.escape(folder)}(?![\w.-])", sign, word)
+    return word
 
 
 def installed(pins: str) -> dict[str, object]:

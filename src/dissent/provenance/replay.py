@@ -19,9 +19,13 @@ LINES_SHOWN = 3
 def replay(job: Job, record: Record) -> list[tuple[str, str]]:
     """Run a job's script with nothing but the job's inputs; (output, how it differs) for each.
 
-    The inputs are copied from here, where their bytes are checked against the record by the caller.
-    Nothing in the project is written to.
+    The inputs are copied from here, where their bytes are checked against the record by the caller;
+    those outside the project are read where they lie. Nothing but the folder is written to.
     """
+    written = [*job.outputs, *job.metadata["log"]]
+    if elsewhere := [path for path in written if is_outside(path)]:
+        what = f"cannot be made again, since its job writes to {elsewhere[0]}, outside the project"
+        return [(job.outputs[0], what)]
     missing = [path for path in job.inputs.values() if not Path(path).exists()]
     if missing:
         return [(job.outputs[0], f"cannot be made again, since {missing[0]} is not here")]
@@ -29,15 +33,19 @@ def replay(job: Job, record: Record) -> list[tuple[str, str]]:
     threads = str(record.machine.get("threads", 1))
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        for path in map(Path, job.inputs.values()):
-            if not path.is_absolute():
+        outside = {path for path in job.inputs.values() if is_outside(path)}
+        for path in job.inputs.values():
+            if path not in outside:
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, folder / path)
         # As Snakemake does before a job.
-        for path in (*job.outputs, *job.metadata["log"]):
+        for path in written:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        command = [
+            str(Path(word).resolve()) if word in outside else word for word in shlex.split(script)
+        ]
         process = subprocess.run(
-            _on_threads(shlex.split(script), threads),
+            _on_threads(command, threads),
             cwd=folder,
             env=_environment(threads),
             stdout=subprocess.PIPE,
@@ -52,6 +60,11 @@ def replay(job: Job, record: Record) -> list[tuple[str, str]]:
             for output, file in record.outputs.items()
             if not (folder / output).exists() or sha256(folder / output) != file.sha256
         ]
+
+
+def is_outside(path: str) -> bool:
+    """Whether a path is absolute, or leads out of the folder that it is relative to."""
+    return Path(path).is_absolute() or Path(os.path.normpath(path)).parts[:1] == (os.pardir,)
 
 
 def _on_threads(command: list[str], threads: str) -> list[str]:

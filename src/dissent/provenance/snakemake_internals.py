@@ -6,13 +6,14 @@ tests/provenance/test_snakemake_internals.py is the contract. Snakemake itself i
 where it is used: jobs read metadata in environments that do not have it.
 """
 
+import dataclasses
 import json
 import logging
 import os
 import re
 import sys
 from base64 import urlsafe_b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -46,6 +47,8 @@ class Job(NamedTuple):
     outputs: tuple[str, ...]
     # The folder of the records.
     ledger: Path
+    # Every rule's command by its digest.
+    texts: Mapping[str, str]
     # Whether Snakemake would run it now, and its words for why.
     planned: bool
     reason: str
@@ -115,28 +118,30 @@ def left_alone(output: str | Path, status: os.stat_result, known: float) -> bool
     return metadata["starttime"] <= known
 
 
-def restored_metadata(job: Job, record: Record, modified: float) -> dict[str, Any]:
+def restored_metadata(
+    job: Job | None, record: Record, texts: Mapping[str, str], modified: float
+) -> dict[str, Any]:
     """The metadata of a job's outputs as its record tells them.
 
     What record and workflow agree in is written as Snakemake would, and what they differ in as the
     record has it, so that Snakemake sees the difference. The environment's hash is left out: it
     holds the path of this copy of the project, and the environment's file is an input anyway.
-    `modified` is the modification time of the outputs, in seconds since 1970.
+    There is no job where Snakemake forgets it, since one of its inputs is not here. `texts` has the
+    rules' commands by digest, `modified` the time of the outputs in seconds since 1970.
     """
-    now = job.metadata
-    same_text = job.text_sha256 == record.text_sha256
-    same_params = job.params == record.params
-    same_inputs = set(job.inputs) == set(record.inputs)
-    same = same_text and same_params and same_inputs
+    now = job.metadata if job else {}
+    paths = job.inputs if job else {}
+    same_params = job is not None and job.params == record.params
+    same_inputs = job is not None and set(paths) == set(record.inputs)
+    same = same_params and same_inputs and job.text_sha256 == record.text_sha256
     return now | {
         "rule": record.rule,
-        "code": now["code"] if same_text else f"sha256:{record.text_sha256}",
+        "code": texts.get(record.text_sha256, f"sha256:{record.text_sha256}"),
         "params": now["params"] if same_params else sorted(record.params.values()),
         "input": now["input"] if same_inputs else sorted(record.inputs),
         "shellcmd": now["shellcmd"] if same else record.command,
         "input_checksums": {
-            job.inputs.get(path, path): f"sha256:{file.sha256}"
-            for path, file in record.inputs.items()
+            paths.get(path, path): f"sha256:{file.sha256}" for path, file in record.inputs.items()
         },
         "record_format_version": RECORD_FORMAT_VERSION,
         "software_stack_hash": None,
@@ -168,24 +173,34 @@ def existing_outputs(workflow: Any, folder: Path) -> list[str]:
 
     fixed = {str(o) for rule in workflow.rules for o in rule.output if not contains_wildcard(o)}
     patterns = [rule for rule in workflow.rules if any(map(contains_wildcard, rule.output))]
-    found = (path.as_posix() for path in folder.rglob("*") if path.is_file())
+    inside = os.walk(folder, followlinks=True)
+    found = (Path(at, name).as_posix() for at, _, names in inside for name in names)
     return sorted(
         path for path in found if path in fixed or any(rule.is_producer(path) for rule in patterns)
     )
 
 
-def force(workflow: Any, outputs: Iterable[str]) -> None:
-    """Have the workflow being read run the jobs of these outputs, where they are part of it.
+def adjust_plan(workflow: Any, forced: Collection[str], before_run: Callable[[], None]) -> None:
+    """Change how the workflow that is being read will be planned.
 
-    Unlike --forcerun, this does not make the outputs targets.
+    The jobs of the `forced` outputs run, where they are part of it; unlike --forcerun, this does
+    not make the outputs targets. The environment counts by its file, an input, and no longer by its
+    folder's path. `before_run` is called if jobs are to be run, but not for a dry run.
     """
+    from snakemake.settings.types import RerunTrigger
+
     prepare = workflow._prepare_dag
 
-    def prepare_and_force(*arguments, **options):
+    def prepare_otherwise(*arguments, **options):
+        settings = workflow.dag_settings
+        triggers = frozenset(settings.rerun_triggers) - {RerunTrigger.SOFTWARE_ENV}
+        workflow.dag_settings = dataclasses.replace(settings, rerun_triggers=triggers)
+        if workflow.executor_plugin is not None and not workflow.dryrun and not workflow.touch:
+            before_run()
         prepare(*arguments, **options)
-        workflow.dag.forcefiles.update(outputs)
+        workflow.dag.forcefiles.update(forced)
 
-    workflow._prepare_dag = prepare_and_force
+    workflow._prepare_dag = prepare_otherwise
 
 
 def load_jobs(configfile: str | None, targets: Iterable[str] | None = None) -> list[Job]:
@@ -220,9 +235,9 @@ def load_jobs(configfile: str | None, targets: Iterable[str] | None = None) -> l
             )
             if targets is None:
                 targets = [rule.name for rule in loaded._workflow.rules if not rule.output]
-            loaded.dag(DAGSettings(targets=set(targets)))
+            loaded.dag(DAGSettings(targets=set(targets), force_incomplete=True))
             workflow = loaded._workflow
-            workflow._prepare_dag(forceall=False, ignore_incomplete=True, lock_warn_only=False)
+            workflow._prepare_dag(forceall=False, ignore_incomplete=False, lock_warn_only=False)
             workflow._build_dag()
         except (WorkflowError, RuleException) as error:
             raise InputError(str(error)) from None
@@ -230,13 +245,16 @@ def load_jobs(configfile: str | None, targets: Iterable[str] | None = None) -> l
             raise InputError(
                 f"the workflow cannot be read ({type(error).__name__}: {error}): try `snakemake -n`"
             ) from error
-        levels = ([_job(workflow, job) for job in level] for level in workflow.dag.toposorted())
+        texts = {_stamp(rule)[0]: rule.shellcmd for rule in workflow.rules if rule.output}
+        levels = (
+            [_job(workflow, job, texts) for job in level if job.output]
+            for level in workflow.dag.toposorted()
+        )
         # Within a level Snakemake's order is another in each process.
         return [
             job
             for level in levels
             for job in sorted(level, key=lambda job: (job.rule, job.outputs))
-            if job.outputs
         ]
 
 
@@ -250,16 +268,25 @@ def _quietly() -> Iterator[None]:
         logging.disable(logging.NOTSET)
 
 
-def _job(workflow: Any, job: Any) -> Job:
+def _stamp(rule: Any) -> tuple[str, str]:
+    """Digest of a rule's command, and the folder of its jobs' records, from the command."""
+    stamp = re.search(r"--text ([0-9a-f]{64}) --ledger (\S+)", rule.shellcmd or "")
+    if stamp is None:
+        raise InputError(f"rule {rule.name} is not recorded: let it run its script by `recorded`")
+    return stamp[1], stamp[2]
+
+
+def _job(workflow: Any, job: Any, texts: Mapping[str, str]) -> Job:
     noted = workflow.persistence
-    stamp = re.search(r"--text ([0-9a-f]{64}) --ledger (\S+)", job.rule.shellcmd or "")
+    text_sha256, ledger = _stamp(job.rule)
     return Job(
         rule=job.rule.name,
-        text_sha256=stamp[1] if stamp else "",
+        text_sha256=text_sha256,
         params={name: repr(job.params[index]) for name, (index, _) in job.params._names.items()},
         inputs={portable(str(path)): str(path) for path in job.input},
         outputs=tuple(map(str, job.output)),
-        ledger=Path(stamp[2] if stamp else ""),
+        ledger=Path(ledger),
+        texts=texts,
         planned=workflow.dag.needrun(job),
         reason=str(workflow.dag.reason(job)),
         metadata={
