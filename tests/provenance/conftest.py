@@ -194,6 +194,7 @@ def make_job() -> Callable[..., Job]:
             "planned": False,
             "reason": "Snakemake's words",
             "metadata": {},
+            "texts": {},
         }
         return Job(**(known | fields))
 

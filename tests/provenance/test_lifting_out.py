@@ -203,7 +203,7 @@ def test_edited_code_plans_the_jobs_that_use_it(project, toy_command):
 def test_results_without_metadata_are_restored_and_made_again_alike(project, run, toy_command):
     shutil.rmtree(project / ".snakemake")
     refused = run(project, "snakemake", "--cores", "2", status=1)
-    assert "run `toy restore`, or delete them" in refused
+    assert "run `toy restore`, or delete" in refused
     assert toy_command(project, "restore").startswith("3 files are as their records say")
     assert "Nothing to be done" in run(project, "snakemake", "--cores", "2")
     assert toy_command(project, "audit", "--replay", "all").endswith("everything holds\n")

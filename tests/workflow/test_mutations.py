@@ -404,6 +404,13 @@ def test_nothing_is_planned_in_a_restored_clone(clone):
     assert run(clone, "dissent", "why").endswith("nothing would run\n")
 
 
+def test_weights_that_are_not_here_plan_nothing(sealed, tmp_path):
+    clone = clone_of(sealed, tmp_path / "clone", weights=False)
+    assert not (clone / WEIGHTS).exists()
+    assert "Nothing to be done" in run(clone, "snakemake", "-n", "figures")
+    assert run(clone, "dissent", "why").endswith("nothing would run\n")
+
+
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.name)
 def test_a_change_plans_exactly_what_it_reaches(clone, jobs, rows, change):
     expected = reached(jobs, change.touches) | change.new
