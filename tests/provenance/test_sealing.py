@@ -71,7 +71,7 @@ def test_a_changed_output_is_to_be_recorded_or_put_back_and_a_dependency_recorde
     Path("data.txt").write_text("other")
     Path("elsewhere.txt").write_text("no result")
     assert unsealed(RESULTS) == [
-        (MADE, OTHER, f"{REPRO}, or `dvc checkout {MADE}` to put it back"),
+        (MADE, OTHER, f"{REPRO}, or `dvc checkout --force {MADE}` to put it back"),
         ("data.txt", OTHER, REPRO),
     ]
 

@@ -436,7 +436,8 @@ def shortened(rules: list[str]) -> str:
 
 
 def first(causes: list[tuple[str, str, str]]) -> str:
-    return causes[0][2] if causes else ""
+    """The first cause; random weights, and so their digest, may be others on another processor."""
+    return re.sub(r"[0-9a-f]{40,}…", "…", causes[0][2]) if causes else ""
 
 
 def test_after_an_edit_that_fails_its_job_is_still_planned(clone, jobs, tmp_path):
@@ -445,8 +446,8 @@ def test_after_an_edit_that_fails_its_job_is_still_planned(clone, jobs, tmp_path
     script = copy / SCRIPTS / "metrics/measure_pairs.py"
     text = script.read_text()
     expected = planned_rules(clone, reached(jobs, reads(f"{SCRIPTS}/metrics/measure_pairs.py")))
-    script.write_text(f"raise SystemExit('by design')\n{text}")
-    with pytest.raises(AssertionError, match="by design"):
+    script.write_text(f"raise SystemExit(1)\n{text}")
+    with pytest.raises(AssertionError, match="Error in rule measure_pairs"):
         run(copy, "snakemake", "--cores", "2", "figures")
     assert planned(run(copy, "snakemake", "-n", "figures")) == expected
     # Its outputs are gone, so that to put the script back is not enough.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ROOT, TOOLS, contents, edited, planned, run
+from conftest import FILE_MODEL, ROOT, TOOLS, contents, edited, planned, run
 from dissent.provenance.snakemake_internals import read_metadata
 
 RESULTS = Path("results/demo")
@@ -90,7 +90,7 @@ def outputs(folder: Path) -> list[str]:
 
 
 def execute_nothing(folder: Path, path: str, *prefix: str, **options) -> None:
-    """Restore, make every script fail, and have both Snakemake and DVC find nothing to run."""
+    """Restore, and have both Snakemake and DVC find nothing to run."""
     options["env"] = os.environ | {"PATH": path} | options.get("env", {})
     before = results(folder)
 
@@ -99,12 +99,10 @@ def execute_nothing(folder: Path, path: str, *prefix: str, **options) -> None:
 
     assert f"{len(outputs(folder))} files are as their records say" in succeed("dissent", "restore")
     assert "Nothing to be done" in succeed("snakemake", "--cores", "1", "-n", "figures")
-    for script in (folder / "workflow/scripts").rglob("*.py"):
-        # With the same imports, and not newer than the results, it is not looked at.
-        script.write_text(f"raise SystemExit('a job was run')\n{script.read_text()}")
-        os.utime(script, (OLD, OLD))
     assert "Nothing to be done" in succeed("snakemake", "--cores", "1", "figures")
-    # To DVC the scripts are others than those it recorded, so it asks Snakemake.
+    # No job's input, but to DVC a dependency of every stage: it asks Snakemake.
+    with (folder / "src/dissent/provenance/record.py").open("a") as module:
+        module.write("# Edited.\n")
     assert succeed("dvc", "repro").count("Nothing to be done") == 5
     assert results(folder) == before
 
@@ -143,6 +141,15 @@ def test_restore_gives_every_output_its_metadata(restored, monkeypatch):
 
 def test_after_restore_nothing_is_executed(clone, refusing):
     execute_nothing(clone, refusing)
+    # Whereas an edit is, though it be older than the results.
+    script = clone / "workflow/scripts/figures/no_one_representation/fig5_greedy.py"
+    script.write_text(script.read_text() + "# Edited.\n")
+    os.utime(script, (OLD, OLD))
+    process = tried(
+        clone, "snakemake", "--cores", "1", "figures", env=os.environ | {"PATH": refusing}
+    )
+    assert process.returncode != 0
+    assert process.stdout.count("a job was run\n") == 1
 
 
 def test_after_restore_nothing_is_executed_with_strict_permissions(sealed, tmp_path, refusing):
@@ -199,7 +206,10 @@ def test_what_is_not_as_recorded_is_named_and_the_rest_restored(clone, monkeypat
 
 def test_what_figures_do_not_read_need_not_be_pulled(clone):
     for phase in ("data", "checkpoints", "logits"):
-        shutil.rmtree(clone / RESULTS / phase)
+        for path in (clone / RESULTS / phase).rglob("*.safetensors"):
+            # The weights it was taken over from are not here.
+            if path != clone / RESULTS / f"checkpoints/{FILE_MODEL}.safetensors":
+                path.unlink()
     run(clone, "dissent", "restore")
     dry_run = ("snakemake", "--cores", "1", "-n", "figures")
     assert "Nothing to be done" in run(clone, *dry_run)
@@ -208,7 +218,7 @@ def test_what_figures_do_not_read_need_not_be_pulled(clone):
     assert planned(run(clone, *dry_run)) == {"fig5_greedy", "figures"}
     run(clone, "snakemake", "--cores", "1", "figures")
     assert "Nothing to be done" in run(clone, *dry_run)
-    assert not (clone / RESULTS / "logits").exists()
+    assert list((clone / RESULTS / "logits").rglob("*.safetensors")) == []
 
 
 def test_an_old_commit_and_the_new_one_are_restored_in_turn(clone):

@@ -56,7 +56,7 @@ def integrity(records: Iterable[Record], made_by: Mapping[str, Record]) -> list[
         for path, file in record.outputs.items():
             if made_by[path] is not record:
                 continue
-            back = f"`dvc checkout {path}`, or {REMAKE}"
+            back = f"`dvc checkout --force {path}`, or {REMAKE}"
             if not Path(path).exists():
                 mend = f"`dvc pull`, or `snakemake {path}`"
                 found.append(Finding("integrity", path, "is not here", mend))

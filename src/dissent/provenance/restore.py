@@ -20,9 +20,9 @@ def restore(jobs: Sequence[Job], made_by: Mapping[str, Record]) -> tuple[list[st
     """Write the metadata of every recorded output whose bytes are those of its record.
 
     Metadata of an output that is not here are written too: what has changed since it was made must
-    not go unnoticed. So are those of an output without a job, which Snakemake forgets where an input
-    is not here. Returns the files verified, and a sentence for each that is not as recorded. Raises
-    InputError while a run is under way.
+    not go unnoticed. So are those of an output without a job: Snakemake forgets jobs whose inputs
+    are not here. Returns the files verified, and a sentence for each that is not as recorded.
+    Raises InputError while a run is under way.
     """
     if is_alone() is False:
         raise InputError("a run is under way in this folder: restore when it has ended")

@@ -79,7 +79,10 @@ def _status(stages: list[str]) -> list[tuple[str, str, str]]:
             read |= difference.get("changed deps", {}).keys()
     what = "is not as dvc.lock records it"
     return [
-        *((out, what, f"{RECORD}, or `dvc checkout {out}` to put it back") for out in sorted(made)),
+        *(
+            (out, what, f"{RECORD}, or `dvc checkout --force {out}` to put it back")
+            for out in sorted(made)
+        ),
         *((path, what, RECORD) for path in sorted(read - made)),
         *sorted(others),
     ]

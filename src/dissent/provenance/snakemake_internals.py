@@ -199,6 +199,9 @@ def adjust_plan(workflow: Any, forced: Collection[str], before_run: Callable[[],
             before_run()
         prepare(*arguments, **options)
         workflow.dag.forcefiles.update(forced)
+        # Else a large input that is newer than the results counts as changed, although restored
+        # metadata have its digest. What Snakemake notes itself stays limited to small inputs.
+        workflow.dag.max_checksum_file_size = sys.maxsize
 
     workflow._prepare_dag = prepare_otherwise
 
