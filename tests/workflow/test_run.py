@@ -48,6 +48,11 @@ def test_a_second_run_does_nothing(finished):
     assert "Nothing to be done" in snakemake(folder, "--use-conda", "figures", path=path)
 
 
+def test_a_run_in_ones_own_environment_takes_them_for_current(finished):
+    # An environment counts by its file; that it is built elsewhere changes no result.
+    assert "Nothing to be done" in snakemake(finished[0], "-n", "figures")
+
+
 def test_results_stay_out_of_git(finished):
     ignored = subprocess.run(
         ["git", "check-ignore", "results/x", "logs/x", ".snakemake/x", ".venv/x"],
