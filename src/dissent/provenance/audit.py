@@ -2,20 +2,20 @@
 
 import hashlib
 import os
-import shlex
 import subprocess
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from dissent.commandline import InputError
 from dissent.files import sha256
-from dissent.provenance.comparison import changes, current_sha256
-from dissent.provenance.ledger import Record, portable
-from dissent.provenance.record import SEPARATOR, pinned_versions, without_machine
+from dissent.provenance.comparison import changes, current_sha256, script_on_threads
+from dissent.provenance.ledger import Record, is_pinned, portable
+from dissent.provenance.record import pinned_versions, without_machine
 from dissent.provenance.sealing import unsealed
 from dissent.provenance.snakemake_internals import Job, differences, read_metadata
+from dissent.provenance.tree import files_in
 
 EDITED, LOOSE = "edited, not committed", "not in git, not pinned"
 REMAKE = "delete it and run the workflow"
@@ -86,12 +86,12 @@ def currency(
             what = f"was made by rule {record.rule}, which is now {job.rule}"
             found.append(Finding("currency", first, what, REMAKE))
         mend = "run the workflow, or take the change back"
-        differences = changes(job, record, digest)
+        changed = changes(job, record, digest)
         if set(job.outputs) != set(record.outputs):
-            differences.append("the job's set of outputs changed")
-        found += [Finding("currency", first, f"is out of date, {d}", mend) for d in differences]
+            changed.append("the job's set of outputs changed")
+        found += [Finding("currency", first, f"is out of date, {d}", mend) for d in changed]
         # What makes up a command differs already where one of these does.
-        if not differences and job.rule == record.rule and filled(job, record) != record.command:
+        if not changed and job.rule == record.rule and filled(job, record) != record.command:
             what = "was made by another command than its job has now"
             found.append(Finding("currency", first, what, REMAKE))
     return found
@@ -99,10 +99,7 @@ def currency(
 
 def filled(job: Job, record: Record) -> str:
     """A job's command as its record would have it, on as many threads as the recorded job had."""
-    words = shlex.split(job.metadata["shellcmd"].partition(SEPARATOR)[2])
-    threads = str(record.machine.get("threads"))
-    pairs = zip(["", *words], words, strict=False)
-    words = [threads if before == "--threads" else word for before, word in pairs]
+    words = script_on_threads(job, str(record.machine.get("threads")))
     return without_machine(words, list(job.inputs.values()))
 
 
@@ -135,7 +132,7 @@ def orphans(
     known |= {path.as_posix() for path in live_paths}
     found = [
         Finding("currency", path.as_posix(), "is made by no job of this workflow", "delete it")
-        for path in _files(ledger.parent)
+        for path in files_in(ledger.parent)
         if path.as_posix() not in known
     ]
     runs = ledger.parent.parent
@@ -146,19 +143,6 @@ def orphans(
         for path in beside
         if path != ledger.parent and not (path / ledger.name).is_dir()
     ]
-
-
-def _files(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
-    """All files in a folder, those behind links too; a link to a folder above it counts as one."""
-    real = folder.resolve()
-    if real in above:
-        yield folder
-        return
-    for path in sorted(folder.iterdir()):
-        if path.is_dir():
-            yield from _files(path, (*above, real))
-        else:
-            yield path
 
 
 def unrecorded(jobs: Sequence[Job], made_by: Mapping[str, Record]) -> list[Finding]:
@@ -183,11 +167,10 @@ def leaf_notes(
     """
     notes = {}
     for record in records:
-        pins = " ".join(record.params.values())
         for path, file in record.inputs.items():
             if path in made_by:
                 continue
-            if file.sha256 in pins:
+            if is_pinned(record, file):
                 notes[path] = "pinned by its sha256"
             elif path in tracked:
                 notes[path] = "in git" if tracked[path] else EDITED

@@ -10,7 +10,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from dissent.commandline import InputError
-from dissent.provenance.ledger import File, Record, portable
+from dissent.provenance.ledger import File, Record, is_pinned, portable
 
 COLUMNS = 100
 LONGEST_VALUE = 72
@@ -130,7 +130,7 @@ def leaves(step: Step, notes: Mapping[str, str]) -> list[dict[str, object]]:
 
 def terms(record: Record, path: str) -> dict[str, str]:
     """Licence and citation of an input that the job's params pin, where they state them."""
-    if not any(record.inputs[path].sha256 in value for value in record.params.values()):
+    if not is_pinned(record, record.inputs[path]):
         return {}
     stated = {name: _unquoted(record.params.get(name, "")) for name in ("licence", "citation")}
     return {name: text for name, text in stated.items() if text not in ("", "None")}

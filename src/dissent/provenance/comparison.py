@@ -1,10 +1,12 @@
 """Where a job as the workflow now has it differs from the record of how its outputs were made."""
 
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from dissent.provenance.hashes import file_sha256
 from dissent.provenance.ledger import Record
+from dissent.provenance.record import SEPARATOR
 from dissent.provenance.snakemake_internals import Job
 
 LONGEST_VALUE = 60
@@ -27,6 +29,16 @@ def altered_outputs(job: Job, made_by: Mapping[str, Record]) -> list[str]:
         if Path(path).exists()
         and (path not in made_by or file_sha256(path) != made_by[path].outputs[path].sha256)
     ]
+
+
+def script_on_threads(job: Job, threads: str) -> list[str]:
+    """The words of a job's script call, on other threads than the rule gives it.
+
+    A recorded job may have had fewer, and sums in another order may differ in a last bit.
+    """
+    words = shlex.split(job.metadata["shellcmd"].partition(SEPARATOR)[2])
+    pairs = zip(["", *words], words, strict=False)
+    return [threads if before == "--threads" else word for before, word in pairs]
 
 
 def changes(job: Job, record: Record, digest: Callable[[str], str | None]) -> list[str]:

@@ -34,10 +34,10 @@ from dissent.provenance.crate_entities import (
 from dissent.provenance.ledger import (
     File,
     Record,
+    is_pinned,
     makers,
     portable,
     read_ledger,
-    record_path,
 )
 from dissent.provenance.record import content
 
@@ -92,10 +92,6 @@ def write_crate(run: Path, output: Path) -> None:
 def read_jobs(ledger: Path) -> list[Job]:
     """The jobs that the run consists of, by when they began. Raises InputError."""
     records = read_ledger(ledger)
-    for place, record in records.items():
-        with blaming(place):
-            if record_path(ledger, record.outputs) != place:
-                raise ValueError
     made_by = makers(records.values())
     jobs = [read_job(place, record, made_by) for place, record in live(records, made_by).items()]
     if not jobs:
@@ -109,7 +105,6 @@ def read_job(place: Path, record: Record, made_by: Mapping[str, Record]) -> Job:
         for path, file in (record.inputs | record.outputs).items():
             if portable(path) != path or not re.fullmatch("[0-9a-f]{64}", file.sha256):
                 raise ValueError
-        pins = " ".join(record.params.values())
         return Job(
             place,
             record,
@@ -119,7 +114,7 @@ def read_job(place: Path, record: Record, made_by: Mapping[str, Record]) -> Job:
             foreign=[
                 path
                 for path, file in record.inputs.items()
-                if path not in made_by and (path.startswith("outside/") or file.sha256 in pins)
+                if path not in made_by and (path.startswith("outside/") or is_pinned(record, file))
             ],
         )
 

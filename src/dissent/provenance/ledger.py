@@ -63,6 +63,11 @@ def portable(path: str) -> str:
     return f"outside/{relative.name}"
 
 
+def is_pinned(record: Record, file: File) -> bool:
+    """Whether the params of a job name the sha256 of a file."""
+    return any(file.sha256 in value for value in record.params.values())
+
+
 def record_path(ledger: Path, outputs: Iterable[str]) -> Path:
     """Where the record of the job with these outputs lies."""
     first = Path(next(iter(outputs)))

@@ -13,7 +13,7 @@ from dissent import commandline
 from dissent.commandline import InputError
 from dissent.files import atomic
 from dissent.provenance import audit, guard
-from dissent.provenance.chain import Step, as_json, as_text, trace, walk
+from dissent.provenance.chain import Step, as_json, as_text, some, trace, walk
 from dissent.provenance.crate import write_crate
 from dissent.provenance.ledger import Record, makers, portable, read_ledger
 from dissent.provenance.page import page
@@ -158,16 +158,13 @@ def why_command(arguments: argparse.Namespace) -> None:
     made_by = makers(read_ledger(jobs[0].ledger).values())
     planned = causes(jobs, made_by)
     for job, cause in planned:
-        print(f"{job.rule} ({named(job)}): {cause}")
+        print(f"{job.rule} ({some(job.outputs)}): {cause}")
     for job, cause in unplanned(jobs, made_by):
-        print(f"not planned by Snakemake, but out of date: {job.rule} ({named(job)}): {cause}")
+        print(
+            f"not planned by Snakemake, but out of date: {job.rule} ({some(job.outputs)}): {cause}"
+        )
     if not planned:
         print("nothing would run")
-
-
-def named(job: Job) -> str:
-    more = len(job.outputs) - 1
-    return f"{job.outputs[0]} and {more} more" if more else job.outputs[0]
 
 
 def rocrate_command(arguments: argparse.Namespace) -> None:

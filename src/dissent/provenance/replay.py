@@ -1,7 +1,6 @@
 """Do recorded jobs again in an empty folder, and compare the bytes they make."""
 
 import os
-import shlex
 import shutil
 import subprocess
 import sys
@@ -9,8 +8,8 @@ import tempfile
 from pathlib import Path
 
 from dissent.files import sha256
+from dissent.provenance.comparison import script_on_threads
 from dissent.provenance.ledger import Record
-from dissent.provenance.record import SEPARATOR
 from dissent.provenance.snakemake_internals import THREAD_VARIABLES, Job
 
 LINES_SHOWN = 3
@@ -29,7 +28,6 @@ def replay(job: Job, record: Record) -> list[tuple[str, str]]:
     missing = [path for path in job.inputs.values() if not Path(path).exists()]
     if missing:
         return [(job.outputs[0], f"cannot be made again, since {missing[0]} is not here")]
-    script = job.metadata["shellcmd"].partition(SEPARATOR)[2]
     threads = str(record.machine.get("threads", 1))
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -41,11 +39,10 @@ def replay(job: Job, record: Record) -> list[tuple[str, str]]:
         # As Snakemake does before a job.
         for path in written:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        command = [
-            str(Path(word).resolve()) if word in outside else word for word in shlex.split(script)
-        ]
+        script = script_on_threads(job, threads)
+        command = [str(Path(word).resolve()) if word in outside else word for word in script]
         process = subprocess.run(
-            _on_threads(command, threads),
+            command,
             cwd=folder,
             env=_environment(threads),
             stdout=subprocess.PIPE,
@@ -65,12 +62,6 @@ def replay(job: Job, record: Record) -> list[tuple[str, str]]:
 def is_outside(path: str) -> bool:
     """Whether a path is absolute, or leads out of the folder that it is relative to."""
     return Path(path).is_absolute() or Path(os.path.normpath(path)).parts[:1] == (os.pardir,)
-
-
-def _on_threads(command: list[str], threads: str) -> list[str]:
-    """A command with what it had for --threads; sums in another order may differ in a last bit."""
-    pairs = zip(["", *command], command, strict=False)
-    return [threads if before == "--threads" else word for before, word in pairs]
 
 
 def _environment(threads: str) -> dict[str, str]:

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from dissent.commandline import InputError
 from dissent.provenance.ledger import Record, portable
+from dissent.provenance.tree import files_in
 
 VERSION = "9.27.1"
 RECORD_FORMAT_VERSION = 6
@@ -173,8 +174,7 @@ def existing_outputs(workflow: Any, folder: Path) -> list[str]:
 
     fixed = {str(o) for rule in workflow.rules for o in rule.output if not contains_wildcard(o)}
     patterns = [rule for rule in workflow.rules if any(map(contains_wildcard, rule.output))]
-    inside = os.walk(folder, followlinks=True)
-    found = (Path(at, name).as_posix() for at, _, names in inside for name in names)
+    found = (path.as_posix() for path in files_in(folder)) if folder.is_dir() else ()
     return sorted(
         path for path in found if path in fixed or any(rule.is_producer(path) for rule in patterns)
     )
