@@ -1,7 +1,10 @@
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors import safe_open
 
 from dissent.commandline import InputError
 from dissent.examples import Examples, read_examples, stratified_splits, write_examples
@@ -29,6 +32,31 @@ def test_reads_back_what_was_written(tmp_path):
         assert getattr(read, name) == getattr(written, name)
     for name in ("images_NHW", "labels", "splits_N"):
         np.testing.assert_array_equal(getattr(read, name), getattr(written, name))
+
+
+def test_files_say_nothing_of_what_is_not_there(tmp_path):
+    # So that those of data sets with images alone keep their bytes.
+    write_examples(tmp_path / "toy", examples())
+    with safe_open(tmp_path / "toy", "np") as file:
+        header = json.loads(file.metadata()["examples"])
+    kept = ["name", "classes", "splits", "ids", "captions", "prompts"]
+    assert list(header) == kept
+    labels = {"images_NHW": None, "groups": ("x", "y", "x"), "row_order": "by name"}
+    labels |= {"labels": np.eye(3, 2, dtype=np.uint8), "relabels": "other"}
+    write_examples(tmp_path / "labels", examples(**labels))
+    with safe_open(tmp_path / "labels", "np") as file:
+        assert sorted(file.keys()) == ["labels", "split_codes"]
+    read = read_examples(tmp_path / "labels")
+    assert read.images_NHW is None
+    assert (read.groups, read.row_order, read.relabels) == (("x", "y", "x"), "by name", "other")
+    np.testing.assert_array_equal(read.labels, labels["labels"])
+
+
+def test_content_digest_of_labels_alone_depends_on_them():
+    alone = examples(images_NHW=None)
+    assert alone.content_sha256 != examples().content_sha256
+    assert alone.content_sha256 != examples(images_NHW=None, labels=np.zeros(3)).content_sha256
+    assert alone.content_sha256 == examples(images_NHW=None, groups=("x",) * 3).content_sha256
 
 
 def test_ids_digest_depends_on_the_order():

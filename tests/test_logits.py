@@ -6,7 +6,15 @@ from scipy.special import log_softmax, logsumexp
 
 from dissent.commandline import InputError
 from dissent.examples import Examples
-from dissent.logits import Key, of_examples, open_logits, open_predictions, write_logits
+from dissent.logits import (
+    OUTPUTS,
+    Key,
+    of_examples,
+    open_logits,
+    open_predictions,
+    write_logits,
+    write_predictions,
+)
 
 KEY = Key(
     weights_sha256="a" * 64,
@@ -96,22 +104,111 @@ def test_refuses_a_missing_file(tmp_path):
         open_logits(tmp_path / "nothing.safetensors")
 
 
-def test_predictions_combine_only_on_the_same_ordered_examples(tmp_path, arrays):
-    ids = tuple(f"example-{i}" for i in range(50))
-    examples = Examples(
+@pytest.fixture
+def examples(arrays):
+    return Examples(
         name="toy",
-        ids=ids,
+        ids=tuple(f"example-{i}" for i in range(50)),
         images_NHW=np.zeros((50, 2, 2), np.uint8),
         labels=arrays["labels_N"],
         splits_N=np.full(50, "report"),
         classes=tuple(KEY.label_map),
     )
+
+
+def test_predictions_combine_only_on_the_same_ordered_examples(tmp_path, arrays, examples):
     key = dataclasses.replace(KEY, **of_examples(examples))
     write_logits(tmp_path / "good.safetensors", key, **arrays)
     assert list(open_predictions([tmp_path / "good.safetensors"], examples)) == ["good"]
-    shuffled = dataclasses.replace(examples, ids=ids[::-1])
+    shuffled = dataclasses.replace(examples, ids=examples.ids[::-1])
     with pytest.raises(InputError, match=r"good\.safetensors was made with other examples"):
         open_predictions([tmp_path / "good.safetensors"], shuffled)
     redrawn = dataclasses.replace(examples, images_NHW=examples.images_NHW + 1)
     with pytest.raises(InputError, match=r"good\.safetensors was made with other images"):
         open_predictions([tmp_path / "good.safetensors"], redrawn)
+    renamed = dataclasses.replace(examples, classes=("two", "one", "zero"))
+    with pytest.raises(InputError, match=r"good\.safetensors was made with another label map"):
+        open_predictions([tmp_path / "good.safetensors"], renamed)
+
+
+def test_predictions_go_with_other_labels_of_the_same_examples_and_classes(
+    tmp_path, arrays, examples
+):
+    key = dataclasses.replace(KEY, **of_examples(examples))
+    path = tmp_path / "good.safetensors"
+    write_logits(path, key, **arrays)
+    labels = {"labels": np.ones((50, 3), np.uint8), "images_NHW": None, "relabels": "toy"}
+    relabelled = dataclasses.replace(examples, **labels)
+    assert list(open_predictions([path], relabelled)) == ["good"]
+    for change in ({"ids": examples.ids[::-1]}, {"classes": ("one", "zero", "two")}):
+        with pytest.raises(InputError, match=r"was made with (other examples|another label map)"):
+            open_predictions([path], dataclasses.replace(relabelled, **change))
+
+
+def write_holding(path, output, examples, arrays):
+    """A file that holds as much as `output` says."""
+    key = dataclasses.replace(KEY, **of_examples(examples), output=output)
+    logits_NC = arrays["logits_NC"]
+    confidence_N = log_softmax(logits_NC, axis=1).max(axis=1)
+    if output == "features":
+        write_logits(path, key, arrays["features_ND"])
+        return
+    write_predictions(
+        path,
+        dataclasses.replace(key, dtype="float32"),
+        logits_NC.argmax(axis=1),
+        confidence_N if output == "confidences" else None,
+        logits_NC if output == "logits" else None,
+        examples.labels,
+    )
+
+
+@pytest.mark.parametrize("held", range(4))
+@pytest.mark.parametrize("least", range(1, 4))
+def test_predictions_hold_at_least_what_is_asked_for(tmp_path, arrays, examples, held, least):
+    path = tmp_path / "mine.safetensors"
+    write_holding(path, OUTPUTS[held], examples, arrays)
+    if held >= least:
+        (logits,) = open_predictions([path], examples, least=OUTPUTS[least]).values()
+        np.testing.assert_array_equal(logits["predicted"], arrays["logits_NC"].argmax(axis=1))
+        assert logits["predicted"].dtype == np.int32
+        assert ("max_log_probability" in logits.tensors) == (held >= 2)
+        assert ("logits" in logits.tensors) == (held == 3)
+    else:
+        sentence = f"{OUTPUTS[held]} alone, and {OUTPUTS[least]} are needed"
+        with pytest.raises(InputError, match=rf"mine\.safetensors holds {sentence}"):
+            open_predictions([path], examples, least=OUTPUTS[least])
+
+
+def test_imported_logits_keep_float32_and_have_the_same_columns(tmp_path, arrays, examples):
+    path = tmp_path / "mine.safetensors"
+    write_holding(path, "logits", examples, arrays)
+    (imported,) = open_predictions([path], examples).values()
+    np.testing.assert_array_equal(imported["logits"], arrays["logits_NC"])
+    write_logits(tmp_path / "own.safetensors", KEY, **arrays)
+    own = open_logits(tmp_path / "own.safetensors")
+    assert own.tensors.keys() - imported.tensors.keys() == {"features"}
+    for column in ("predicted", "max_log_probability", "true_log_probability", "logsumexp"):
+        np.testing.assert_array_equal(imported[column], own[column])
+
+
+def test_probabilities_are_kept_as_given(tmp_path, arrays, examples):
+    # A row that sums to 0.9995, by rounding.
+    given_NC = np.exp(log_softmax(arrays["logits_NC"].astype(float), axis=1)) * 0.9995
+    log_NC = np.log(given_NC).astype(np.float32)
+    path = tmp_path / "mine.safetensors"
+    highest_N = np.log(given_NC.max(axis=1))
+    write_predictions(path, KEY, given_NC.argmax(axis=1), highest_N, log_NC, examples.labels)
+    stored = open_logits(path)
+    np.testing.assert_array_equal(stored["max_log_probability"], highest_N.astype(np.float32))
+    true_N = log_NC[np.arange(50), examples.labels]
+    np.testing.assert_array_equal(stored["true_log_probability"], true_N)
+    np.testing.assert_allclose(stored["logsumexp"], np.log(0.9995), atol=1e-6)
+
+
+def test_several_accepted_classes_have_no_one_true_probability(tmp_path, arrays, examples):
+    several = dataclasses.replace(examples, labels=np.ones((50, 3), np.uint8))
+    for output in ("confidences", "logits"):
+        path = tmp_path / f"{output}.safetensors"
+        write_holding(path, output, several, arrays)
+        assert "true_log_probability" not in open_logits(path).tensors

@@ -1,4 +1,4 @@
-"""A data set as one file: images, labels, splits and example ids, in a fixed order."""
+"""A data set as one file: images (if any), labels, splits and example ids, in a fixed order."""
 
 import hashlib
 import json
@@ -13,24 +13,33 @@ from safetensors.numpy import save_file
 from dissent.commandline import InputError
 from dissent.files import atomic
 
+# Written only where there is something to write, so that files without them stay as they are.
+LATER = ("groups", "row_order", "relabels")
+
 
 @dataclass(frozen=True)
 class Examples:
     """Examples in a fixed order.
 
-    `labels` is int64 [N] (one class each) or uint8 [N, C] (any number of classes each);
-    `captions`, where there are any, hold a sentence for each example, and `prompts` the sentences
-    that stand for each class.
+    `images_NHW` is None where there are labels alone. `labels` is int64 [N] (one class each) or
+    uint8 [N, C] (any number of classes each). `captions`, where there are any, hold a sentence for
+    each example, `prompts` the sentences that stand for each class, and `groups` the name of the
+    group that each example belongs to. `row_order` says in words what order files of predictions
+    without ids follow; where it is empty, such files are refused. `relabels` names the data set
+    whose examples, in the same order, this one labels anew.
     """
 
     name: str
     ids: tuple[str, ...]
-    images_NHW: np.ndarray
+    images_NHW: np.ndarray | None
     labels: np.ndarray
     splits_N: np.ndarray
     classes: tuple[str, ...]
     captions: tuple[str, ...] = ()
     prompts: tuple[tuple[str, ...], ...] = ()
+    groups: tuple[str, ...] = ()
+    row_order: str = ""
+    relabels: str = ""
 
     def where(self, split: str) -> np.ndarray:
         """Positions [n] of the examples of one split, in order."""
@@ -47,9 +56,11 @@ class Examples:
 
     @property
     def content_sha256(self) -> str:
-        """Digest of images and labels, in order."""
+        """Digest of images, if there are any, and labels, in order."""
         digest = hashlib.sha256()
         for array in (self.images_NHW, self.labels):
+            if array is None:
+                continue
             digest.update(f"{array.dtype}{array.shape}".encode())
             digest.update(np.ascontiguousarray(array))
         return digest.hexdigest()
@@ -93,11 +104,13 @@ def write_examples(path: str | os.PathLike, examples: Examples) -> None:
         "captions": examples.captions,
         "prompts": examples.prompts,
     }
+    header |= {name: value for name in LATER if (value := getattr(examples, name))}
     tensors = {
-        "images": np.ascontiguousarray(examples.images_NHW),
         "labels": np.ascontiguousarray(examples.labels),
         "split_codes": codes_N.astype(np.uint8),
     }
+    if examples.images_NHW is not None:
+        tensors["images"] = np.ascontiguousarray(examples.images_NHW)
     with atomic(path) as temporary:
         # One entry, since safetensors writes several in an order that changes from call to call.
         save_file(tensors, temporary, {"examples": json.dumps(header)})
@@ -110,13 +123,17 @@ def read_examples(path: str | os.PathLike) -> Examples:
     with safe_open(path, "np") as file:
         header = json.loads(file.metadata()["examples"])
         names = np.array(header["splits"])
+        tensors = list(file.keys())
         return Examples(
             name=header["name"],
             ids=tuple(header["ids"]),
-            images_NHW=file.get_tensor("images"),
+            images_NHW=file.get_tensor("images") if "images" in tensors else None,
             labels=file.get_tensor("labels"),
             splits_N=names[file.get_tensor("split_codes")],
             classes=tuple(header["classes"]),
             captions=tuple(header["captions"]),
             prompts=tuple(map(tuple, header["prompts"])),
+            groups=tuple(header.get("groups", ())),
+            row_order=header.get("row_order", ""),
+            relabels=header.get("relabels", ""),
         )

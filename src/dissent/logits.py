@@ -1,9 +1,16 @@
 """The logits file: what one model says of one data set, with the key of everything it depends on.
 
-A safetensors file. Tensors: `features` [N, D] float16 and, where the model's classes are the
-data set's, `logits` [N, C] float16 with float32 columns [N] computed from the float32 forward
-pass: `predicted` (int32), `max_log_probability`, `true_log_probability`, `logsumexp`. Metrics
-that compare predictions use the columns, as float16 flips about 0.1 % of the argmaxes.
+A safetensors file. Its tensors, by what `key.output` says it holds:
+
+- "features": `features` [N, D] float16, of a model whose classes are not the data set's.
+- "classes": `predicted` int32 [N].
+- "confidences": also `max_log_probability` float32 [N].
+- "logits": also `logits` [N, C], and float32 columns [N] computed from the scores before they were
+  stored: `logsumexp` and, where examples have one label each, `true_log_probability`.
+
+Models that ran here have float16 logits and `features` as well; imported predictions have float32
+logits. Metrics that compare predictions use the columns, as float16 flips about 0.1 % of the
+argmaxes. A prediction that is missing, of an example no split has, is -1, and its scores are NaN.
 """
 
 import json
@@ -22,6 +29,9 @@ from dissent.examples import Examples
 from dissent.files import atomic
 
 STORED_DTYPE = "float16"
+IMPORTED_DTYPE = "float32"
+# What a file may hold, from least to most.
+OUTPUTS = ("features", "classes", "confidences", "logits")
 DTYPES = {"F16": np.float16, "F32": np.float32, "I32": np.int32}
 
 
@@ -31,7 +41,8 @@ class Key:
 
     `preprocessing` is resolved, not a name; `example_ids_sha256` covers ids and their order,
     `examples_sha256` images and labels; `label_map` names the classes in the order of the columns;
-    `output` is "logits" or "features".
+    `output` is one of `OUTPUTS`, `dtype` that of features and logits. Of imported predictions,
+    `weights_sha256` is the digest of the file and `preprocessing` how it was read.
     """
 
     weights_sha256: str
@@ -68,17 +79,22 @@ class Logits:
         return self.tensors[name]
 
 
-def log_probability_columns(logits_NC: np.ndarray, labels_N: np.ndarray) -> dict[str, np.ndarray]:
+def log_probability_columns(logits_NC: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
     """The float32 columns [N] of the logits file, from float32 logits."""
     highest_N = logits_NC.max(axis=1)
     logsumexp_N = highest_N + np.log(np.exp(logits_NC - highest_N[:, None]).sum(axis=1))
-    true_N = np.take_along_axis(logits_NC, labels_N[:, None], axis=1)[:, 0]
-    return {
+    columns = {
         "predicted": logits_NC.argmax(axis=1).astype(np.int32),
         "max_log_probability": highest_N - logsumexp_N,
-        "true_log_probability": true_N - logsumexp_N,
         "logsumexp": logsumexp_N,
     }
+    if labels.ndim == 1:
+        columns["true_log_probability"] = _of_labels(logits_NC, labels) - logsumexp_N
+    return columns
+
+
+def _of_labels(values_NC: np.ndarray, labels_N: np.ndarray) -> np.ndarray:
+    return np.take_along_axis(values_NC, labels_N[:, None], axis=1)[:, 0]
 
 
 def write_logits(
@@ -93,6 +109,34 @@ def write_logits(
     if logits_NC is not None:
         tensors["logits"] = logits_NC.astype(STORED_DTYPE)
         tensors |= log_probability_columns(logits_NC, labels_N)
+    _save(path, key, tensors)
+
+
+def write_predictions(
+    path: str | os.PathLike,
+    key: Key,
+    predicted_N: np.ndarray,
+    max_log_probability_N: np.ndarray | None,
+    logits_NC: np.ndarray | None,
+    labels: np.ndarray,
+) -> None:
+    """Write a logits file from predictions that were made elsewhere, as much as there is of them.
+
+    With both `max_log_probability_N` and `logits_NC`, these are log-probabilities and are kept as
+    given, though they may not sum to exactly one; float32 logits alone are normalised.
+    """
+    columns = {}
+    if logits_NC is not None:
+        columns = {"logits": np.ascontiguousarray(logits_NC, np.float32)}
+        columns |= log_probability_columns(columns["logits"], labels)
+        if max_log_probability_N is not None and labels.ndim == 1:
+            columns["true_log_probability"] = _of_labels(columns["logits"], labels)
+    if max_log_probability_N is not None:
+        columns["max_log_probability"] = max_log_probability_N.astype(np.float32)
+    _save(path, key, columns | {"predicted": predicted_N.astype(np.int32)})
+
+
+def _save(path: str | os.PathLike, key: Key, tensors: dict[str, np.ndarray]) -> None:
     with atomic(path) as temporary:
         save_file(tensors, temporary, {"key": json.dumps(asdict(key), sort_keys=True)})
 
@@ -114,6 +158,11 @@ def open_logits(path: str | os.PathLike, **expected: Any) -> Logits:
         raise InputError(
             f"{path} is truncated or no logits file ({error}): delete it and run again"
         ) from None
+    _refuse_other(path, key, expected)
+    return Logits(key, _memory_map(path))
+
+
+def _refuse_other(path: Path, key: Key, expected: dict[str, Any]) -> None:
     for part, value in expected.items():
         found = getattr(key, part)
         if found != value:
@@ -121,7 +170,6 @@ def open_logits(path: str | os.PathLike, **expected: Any) -> Logits:
                 f"{path} was made with {PARTS[part]} (file: {_brief(found)}; expected: "
                 f"{_brief(value)}): delete it and run again"
             )
-    return Logits(key, _memory_map(path))
 
 
 def of_examples(examples: Examples) -> dict[str, str]:
@@ -133,13 +181,31 @@ def of_examples(examples: Examples) -> dict[str, str]:
     }
 
 
-def open_predictions(paths: Sequence[str | os.PathLike], examples: Examples) -> dict[str, Logits]:
+def open_predictions(
+    paths: Sequence[str | os.PathLike], examples: Examples, least: str = "classes"
+) -> dict[str, Logits]:
     """Logits files of several models on one data set, by model id (the file's stem).
 
-    Refuses a file of other examples, of another order, or of another label map.
+    Refuses a file of other examples, of another order, or of another label map, and one that holds
+    less than `least` (one of `OUTPUTS`). Files on examples that were labelled anew since are taken.
     """
-    expected = of_examples(examples) | {"output": "logits", "label_map": list(examples.classes)}
-    return {Path(path).stem: open_logits(path, **expected) for path in paths}
+    expected = of_examples(examples)
+    # Imported files have another one.
+    del expected["dtype"]
+    if examples.relabels:
+        del expected["examples_sha256"]
+    opened = {}
+    for path in map(Path, paths):
+        logits = open_logits(path, **expected)
+        held = logits.key.output
+        if OUTPUTS.index(held) < OUTPUTS.index(least):
+            raise InputError(
+                f"{path} holds {held} alone, and {least} are needed: leave the model out, or give "
+                f"predictions that hold more"
+            )
+        _refuse_other(path, logits.key, {"label_map": list(examples.classes)})
+        opened[path.stem] = logits
+    return opened
 
 
 def _memory_map(path: Path) -> dict[str, np.ndarray]:

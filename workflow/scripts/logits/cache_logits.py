@@ -9,6 +9,7 @@ from torch import nn
 
 from dissent import commandline
 from dissent.classifiers import Card, load_checkpoint, predict
+from dissent.commandline import InputError
 from dissent.examples import Examples, read_examples
 from dissent.files import sha256
 from dissent.logits import Key, of_examples, write_logits
@@ -16,9 +17,15 @@ from dissent.progress import progress
 
 
 def main(arguments: argparse.Namespace) -> None:
+    data = [read_examples(path) for path in arguments.data]
+    for examples in data:
+        if examples.images_NHW is None:
+            raise InputError(
+                f"data set {examples.name!r} has labels and no images for models to look at: give "
+                f"one with images, or import predictions of this one"
+            )
     torch.set_num_threads(arguments.threads)
     torch.use_deterministic_algorithms(True)
-    data = [read_examples(path) for path in arguments.data]
     for checkpoint in progress(arguments.checkpoints, "caching logits"):
         model, card = load_checkpoint(checkpoint)
         weights = sha256(checkpoint)

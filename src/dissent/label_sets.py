@@ -1,0 +1,162 @@
+"""Data sets of labels alone, from a file of labels that others published."""
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from dissent.commandline import InputError
+from dissent.examples import Examples
+from dissent.foreign_files import Content, read_content
+from dissent.matching import column_named, join, match_classes, rows_by_id
+
+GOLDEN = (5**0.5 - 1) / 2
+MEND = "give as `classes` the names in the file, or how many numbers there are"
+
+
+class _Rows(NamedTuple):
+    """The rows of a file of labels: labels are single ones, or lists of the accepted ones."""
+
+    ids: list
+    labels: list
+    groups: list[str] | None
+
+
+def class_names(classes: int | Sequence[str]) -> tuple[str, ...]:
+    """The names of the classes: as given, or "0", "1", ... where only their number is."""
+    return tuple(map(str, range(classes) if isinstance(classes, int) else classes))
+
+
+def read_label_set(
+    path: Path,
+    layout: Mapping[str, Any],
+    classes: Sequence[str],
+    seed: int,
+    splits: Mapping[str, int],
+    row_order: str,
+) -> Examples:
+    """The examples of a file of labels (see `dissent.foreign_files`), in its order.
+
+    `layout` says how the file is read: `ids` is a column, or text such as "x-{:05d}" that makes ids
+    from the number of the row, which begins at `first`; `label` and `groups` are columns, `array`
+    one of an npz file. A file of lists accepts any number of labels for an example, and those with
+    none are "unused". Without `splits`, all others are in "report". Raises InputError for what
+    cannot be read so.
+    """
+    rows = _read_rows(path, layout)
+    ids = tuple(rows_by_id(path, rows.ids))
+    labels, labelled_N = _labels(path, rows.labels, classes)
+    of_class_n = (labels if labels.ndim == 1 else labels.argmax(axis=1))[labelled_N]
+    sizes = dict(splits) or {"report": len(of_class_n)}
+    dealt_n = proportional_splits(of_class_n, sizes, np.random.default_rng(seed))
+    splits_N = np.full(len(ids), "unused", dealt_n.dtype)
+    splits_N[labelled_N] = dealt_n
+    return Examples(
+        name="labels",
+        ids=ids,
+        images_NHW=None,
+        labels=labels,
+        splits_N=splits_N,
+        classes=tuple(classes),
+        groups=tuple(rows.groups or ()),
+        row_order=row_order,
+    )
+
+
+def read_new_labels(path: Path, layout: Mapping[str, Any], old: Examples) -> Examples:
+    """Other labels for the examples of a data set: its ids, order, classes and splits are kept.
+
+    Examples without a label are "unused". `layout` is as in `read_label_set`. Raises InputError if
+    an example of the data set is not in the file.
+    """
+    rows = _read_rows(path, layout)
+    rows_N = join(path, rows.ids, old.ids, np.ones(len(old.ids), bool), old.name)
+    labels, labelled_N = _labels(path, rows.labels, old.classes)
+    groups = tuple(rows.groups[row] for row in rows_N) if rows.groups else old.groups
+    return Examples(
+        name="labels",
+        ids=old.ids,
+        images_NHW=None,
+        labels=labels[rows_N],
+        splits_N=np.where(labelled_N[rows_N], old.splits_N, "unused"),
+        classes=old.classes,
+        groups=groups,
+        row_order=old.row_order,
+        relabels=old.name,
+    )
+
+
+def proportional_splits(
+    labels_N: np.ndarray, sizes: Mapping[str, int], rng: np.random.Generator
+) -> np.ndarray:
+    """Split names [N], at random, so that each split has the classes in the shares of the whole.
+
+    Unlike `examples.stratified_splits`, which gives each class the same number of examples while
+    there are any. Beyond the sizes the name is "unused". Raises InputError for too few examples.
+    """
+    if sum(sizes.values()) > len(labels_N):
+        raise InputError(
+            f"splits ask for {sum(sizes.values())} examples, there are {len(labels_N)} with a "
+            "label: lower the sizes under `splits`"
+        )
+    names = sorted(sizes)
+    ends = np.cumsum([sizes[name] for name in names])
+    order = rng.permutation(len(labels_N))
+    order = order[np.argsort(labels_N[order], kind="stable")]
+    # Strides of the golden ratio: whatever the sizes, each split takes evenly from the sorted whole.
+    place_N = np.argsort(np.argsort((np.arange(len(order)) * GOLDEN) % 1))
+    splits_N = np.empty(len(order), f"U{max(map(len, [*names, 'unused']))}")
+    splits_N[order] = np.array([*names, "unused"])[np.searchsorted(ends, place_N, side="right")]
+    return splits_N
+
+
+def _read_rows(path: Path, layout: Mapping[str, Any]) -> _Rows:
+    label, groups = layout["label"] or "label", layout["groups"]
+    text = [name for name in (layout["ids"], label, groups) if name]
+    content = read_content(path, layout["array"], text)
+    if not isinstance(content, pd.DataFrame):
+        if groups:
+            raise InputError(f"{path}: has no columns: leave `groups` out, or give a table")
+        return _Rows(_ids(path, content, layout), _as_list(path, content), None)
+    return _Rows(
+        _ids(path, content, layout),
+        list(column_named(path, content, label, "label")),
+        list(map(str, column_named(path, content, groups, "groups"))) if groups else None,
+    )
+
+
+def _ids(path: Path, content: Content, layout: Mapping[str, Any]) -> list:
+    if "{" in layout["ids"]:
+        first = layout["first"]
+        return [layout["ids"].format(first + row) for row in range(len(content))]
+    if isinstance(content, pd.DataFrame):
+        return list(column_named(path, content, layout["ids"], "ids"))
+    raise InputError(
+        f"{path}: has no columns, and so none named {layout['ids']!r}: give as `ids` text with a "
+        f"place for the number of the row, such as 'test-{{:05d}}'"
+    )
+
+
+def _as_list(path: Path, content: np.ndarray | list) -> list:
+    if isinstance(content, np.ndarray) and content.ndim != 1:
+        raise InputError(f"{path}: holds an array {content.shape}: give one label an example")
+    return list(content)
+
+
+def _labels(path: Path, values: list, classes: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Labels, int64 [N] or of lists uint8 [N, C], and which examples have any, bool [N]."""
+    lists = [isinstance(value, list | np.ndarray) for value in values]
+    if not any(lists):
+        labels_N = match_classes(path, values, range(len(values)), classes, MEND)
+        return labels_N, np.ones(len(values), bool)
+    if not all(lists):
+        row = lists.index(False)
+        raise InputError(f"{path}, row {row + 1}: should be a list of labels, as other rows are")
+    row_n = np.repeat(np.arange(len(values)), list(map(len, values)))
+    class_n = match_classes(path, list(chain.from_iterable(values)), row_n, classes, MEND)
+    labels_NC = np.zeros((len(values), len(classes)), np.uint8)
+    labels_NC[row_n, class_n] = 1
+    return labels_NC, labels_NC.any(axis=1)
