@@ -7,21 +7,17 @@ import argparse
 import json
 import re
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import ValidationError
 
 from dissent import commandline
-from dissent.config_checks import (
-    name_conflicts,
-    row_conflicts,
-    run_conflicts,
-    table_conflicts,
-    teachings,
-)
-from dissent.config_shapes import PATTERNS, Model, Recipe, Run
+from dissent.config_checks import name_conflicts, run_conflicts
+from dissent.config_shapes import Model, Recipe, Run
+from dissent.config_table_checks import pin_conflicts, row_conflicts, table_conflicts
 from dissent.config_text import (
     Problem,
     Source,
@@ -33,6 +29,7 @@ from dissent.config_text import (
     read_yaml,
     suggestion,
 )
+from dissent.config_types import PATTERNS
 from dissent.files import atomic
 
 SCHEMAS = Path("config/schemas")
@@ -59,44 +56,44 @@ def load_run(config: Mapping | str | Path, path: str | Path | None = None) -> Ru
     return run
 
 
-def load_models(path: str | Path, run: Run) -> dict[str, Model]:
-    """Read the model table of `run`: models by id, in the table's order.
+def load_models(
+    path: str | Path, run: Run
+) -> tuple[dict[str, Model], dict[tuple[str, str], Model]]:
+    """Read the model table of `run`: models by id, and rows of predictions by (id, data set).
 
-    Raises InputError with one line per mistake, also for models that the run file names and the
-    table does not.
+    Both are in the table's order; of a model with several rows of predictions, the first stands for
+    it. Raises InputError with one line per mistake: of the rows, or, once these are right, of what
+    the run file says of models otherwise than the table.
     """
-    rows = read_csv(Path(path), list(Model.model_fields))
+    rows = read_csv(Path(path), list(Model.model_fields), ["model", "source"])
     models: dict[str, Model] = {}
-    problems: list[tuple[int, Problem]] = []
+    predictions: dict[tuple[str, str], Model] = {}
+    problems: list[tuple[int, Problem]] = list(row_conflicts(rows, run))
     for line, row in rows:
         try:
             model = Model.model_validate({column: text or None for column, text in row.items()})
-            models.setdefault(model.model, model)
         except ValidationError as error:
             problems += [(line, _problem(detail)) for detail in error.errors()]
-    first_line = {row["model"]: line for line, row in reversed(rows)}
-    batch_of = {row["model"]: row["batch"] or row["model"] for _, row in rows}
-    taught_by = teachings((row for _, row in rows), run, batch_of)
-    for line, row in rows:
-        if (first := first_line[row["model"]]) != line:
-            what = f"{row['model']!r} is named twice, first on line {first}"
-            problems.append((line, (("model",), what)))
-        problems += [(line, problem) for problem in row_conflicts(row, run, batch_of, taught_by)]
+            continue
+        models.setdefault(model.model, model)
+        if model.source == "predictions":
+            predictions[model.model, model.data] = model
     raise_all(
-        [f"{path}, line {line}, column {at[0]}: {what}" for line, (at, what) in sorted(problems)]
-        + [
-            f"{place(run._source, where)}: {what}"
-            for where, what in table_conflicts(run, path, models, batch_of)
-        ]
+        f"{path}, line {line}, column {at[0]}: {what}" for line, (at, what) in sorted(problems)
     )
-    return models
+    conflicts = table_conflicts(run, path, models, predictions)
+    raise_all(
+        [f"{place(run._source, where)}: {what}" for where, what in conflicts]
+        + list(pin_conflicts(run, path, rows))
+    )
+    return models, predictions
 
 
-def batches(models: Mapping[str, Model]) -> dict[str, list[Model]]:
-    """Models by batch, the unit of one job; a model without a batch is one under its own id."""
+def batches(rows: Iterable[Model]) -> dict[str, list[Model]]:
+    """Rows by batch, the unit of one job; a model without a batch is one under its own id."""
     grouped: dict[str, list[Model]] = {}
-    for model in models.values():
-        grouped.setdefault(model.batch or model.model, []).append(model)
+    for row in rows:
+        grouped.setdefault(row.batch or row.model, []).append(row)
     return grouped
 
 
@@ -158,6 +155,8 @@ def _problem(detail: Mapping) -> Problem:
     what = re.sub(r" after validation| or instance of \w+", "", what)
     if ", not " not in what:
         what += f", not {given}"
+    if detail["type"] == "string_type" and isinstance(detail["input"], bool | int | float | date):
+        what += "; put it in quotes"
     allowed = re.findall(r"'([^']*)'", detail.get("ctx", {}).get("expected", ""))
     return where, what.replace("dictionary", "mapping") + suggestion(detail["input"], allowed)
 
@@ -168,6 +167,8 @@ def _allowed_keys(where: Where) -> list[str]:
     for key in where:
         fields = getattr(shape, "model_fields", None)
         shape = fields[key].annotation if fields else get_args(shape)[1]
+        # Of a section that may be left out (X | None), X.
+        shape = get_args(shape)[0] if type(None) in get_args(shape) else shape
     return [*shape.model_fields, *(["extends"] if shape is Recipe else [])]
 
 

@@ -1,58 +1,74 @@
-"""What is wrong between parts of a run's config that are right in themselves."""
+"""What is wrong between parts of a run file that are right in themselves."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from dissent.config_shapes import (
-    NEEDED_COLUMNS,
-    NEEDED_LEAVES,
-    OFFERS,
-    OPTIONAL_LEAVES,
-    Model,
-    Recipe,
-    Run,
-)
-from dissent.config_text import Problem, Where, not_among, suggestion
+from dissent.commandline import InputError
+from dissent.config_data import LEAVES, OFFERS, RELABELLING_LEAVES, DataSet, Download
+from dissent.config_papers import NoOneRepresentation
+from dissent.config_shapes import NEEDED_LEAVES, OPTIONAL_LEAVES, Recipe, Run
+from dissent.config_text import Problem, Where, not_among
+from dissent.fetching import local_path
 
 # These say by themselves that a model is pre-trained or taught, whatever its framework.
 STEERING_LEAVES = {"pretraining_steps", "teacher"}
+# Why a data set is unfit where another value of a trait is needed.
+UNFIT = {
+    ("multi_label", False): "is multi-label",
+    ("multi_label", True): "has one label an example",
+    ("images", True): "has no images",
+    ("captions", True): "has no captions",
+}
+UNPREDICTABLE = "is no data set with examples of its own and one label each"
 
 
 def run_conflicts(run: Run) -> Iterator[Problem]:
     """Between the sections of a run file."""
-    paper, metrics = run.no_one_representation, run.metrics
-    splits = (metrics.calibration_split, metrics.report_split)
-    yield from _unfit(run, ("no_one_representation", "data"), paper.data, splits, False)
-    where = ("no_one_representation", "downstream", "data")
-    splits = ("train", metrics.report_split)
-    yield from _unfit(run, where, paper.downstream.data, splits, True)
+    metrics, paper = run.metrics, run.no_one_representation
+    for name, data in run.data.items():
+        yield from _data_conflicts(run, name, data)
     for name, recipe in run.recipes.items():
-        yield from _data_conflicts(run, name, recipe)
+        yield from _recipe_data_conflicts(run, name, recipe)
+    for index, name in enumerate(metrics.data):
+        where = ("metrics", "data", index)
+        yield from _unfit(run, where, name, (metrics.report_split,), multi_label=False)
     if metrics.calibration_split == metrics.report_split:
         yield ("metrics", "calibration_split"), "should differ from report_split"
-    if paper.base_model in paper.greedy.start:
-        where = ("no_one_representation", "greedy", "start")
-        what = f"{paper.base_model!r} is the base model; start from others"
-        yield (*where, paper.greedy.start.index(paper.base_model)), what
+    if paper:
+        yield from _data_of_paper(run, paper)
+        yield from _base_model_conflicts(paper)
+    if run.linear_connectivity:
+        yield from _hans_conflicts(run, run.linear_connectivity.published.hans)
+    for where, file in downloads(run):
+        for at, what in address_conflicts(file.location, file.sha256, file.licence):
+            yield (*where, *at), what
 
 
-def name_conflicts(run: Run, written: Mapping, path: Path) -> Iterator[Problem]:
-    """Between the name of a run and that of its file, unless --config gives another."""
-    if run.run == written.get("run") and run.run != path.stem:
-        what = f"should be {path.stem!r}, the name of its file, not {run.run!r}"
-        yield ("run",), f"{what}: no two files should share results/{run.run}"
+def _data_conflicts(run: Run, name: str, data: DataSet) -> Iterator[Problem]:
+    """Leaves that a kind of data set needs and does not get, or gets and has no use for."""
+    relabels = data.kind == "labels" and data.relabels
+    leaves = RELABELLING_LEAVES if relabels else LEAVES[data.kind]
+    beside = " beside 'relabels'" if relabels else ""
+    for leaf, value in data:
+        if leaves.get(leaf) and not value:
+            yield ("data", name), f"kind {data.kind!r} needs {leaf!r} as well"
+        elif leaf not in {*leaves, "kind", "seed"} and value:
+            yield ("data", name, leaf), f"kind {data.kind!r} has no {leaf!r}{beside}"
+    if relabels and data.relabels not in predictable(run):
+        yield ("data", name, "relabels"), not_among(data.relabels, predictable(run), UNPREDICTABLE)
 
 
-def _data_conflicts(run: Run, name: str, recipe: Recipe) -> Iterator[Problem]:
+def _recipe_data_conflicts(run: Run, name: str, recipe: Recipe) -> Iterator[Problem]:
     """Between a recipe and the data sets it learns from, which have to be alike."""
-    used = [("labels_per_class", data, data, False) for data in recipe.labels_per_class]
+    single = {"multi_label": False}
+    used = [(("labels_per_class", data), data, single) for data in recipe.labels_per_class]
     # Where there are no labels, it is from these that a model has its classes.
-    multi_label = None if used else False
-    used += [("unlabelled", i, data, multi_label) for i, data in enumerate(recipe.unlabelled)]
+    wanted = {} if used else single
+    used += [(("unlabelled", i), data, wanted) for i, data in enumerate(recipe.unlabelled)]
     fit = []
-    for leaf, key, data, multi_label in used:
-        where = ("recipes", name, leaf, key)
-        problems = list(_unfit(run, where, data, ("train",), multi_label))
+    for at, data, wanted in used:
+        where = ("recipes", name, *at)
+        problems = list(_unfit(run, where, data, ("train",), images=True, **wanted))
         yield from problems
         if not problems:
             fit.append((where, data))
@@ -65,23 +81,133 @@ def _data_conflicts(run: Run, name: str, recipe: Recipe) -> Iterator[Problem]:
             yield where, f"{data!r} should have the classes of {first!r}, as one recipe uses both"
 
 
-def _unfit(
-    run: Run, where: Where, data: str, splits: Iterable[str], multi_label: bool | None
-) -> Iterator[Problem]:
-    """Why a data set cannot be used at a place; `multi_label` None: no matter."""
-    if data not in run.data:
-        yield where, not_among(data, run.data, "is no data set")
-    elif multi_label not in (None, OFFERS[run.data[data].kind].multi_label):
-        what = "has one label an example" if multi_label else "is multi-label"
-        others = [key for key in run.data if OFFERS[run.data[key].kind].multi_label == multi_label]
-        yield where, not_among(data, others, what)
+def _data_of_paper(run: Run, paper: NoOneRepresentation) -> Iterator[Problem]:
+    """No One Representation: the data sets that it names, and the splits it needs of them."""
+    top, tune = "no_one_representation", run.metrics.calibration_split
+    splits = ("train", tune) if paper.feature_mixing else (tune,) if paper.greedy else ()
+    yield from _uncompared(run, (top, "data"), paper.data, splits)
+    for index, data in enumerate(paper.calibration):
+        yield from _uncompared(run, (top, "calibration", index), data, (tune,))
+    if paper.shift:
+        yield from _uncompared(run, (top, "shift", "original"), paper.shift.original)
+        for index, data in enumerate(paper.shift.shifted):
+            yield from _uncompared(run, (top, "shift", "shifted", index), data)
+    if paper.downstream:
+        where, splits = (top, "downstream", "data"), ("train", run.metrics.report_split)
+        yield from _unfit(run, where, paper.downstream.data, splits, multi_label=True)
+
+
+def _base_model_conflicts(paper: NoOneRepresentation) -> Iterator[Problem]:
+    """No One Representation: lists that are of other models than the base model."""
+    top, base = "no_one_representation", paper.base_model
+    if base in paper.compared:
+        where = (top, "compared", paper.compared.index(base))
+        yield where, f"{base!r} is the base model; compare it with others"
+    if paper.greedy and base in paper.greedy.start:
+        where = (top, "greedy", "start", paper.greedy.start.index(base))
+        yield where, f"{base!r} is the base model; start from others"
+
+
+def _hans_conflicts(run: Run, name: str) -> Iterator[Problem]:
+    """Linear Connectivity: a data set whose subsets are told apart."""
+    where = ("linear_connectivity", "published", "hans")
+    problems = list(_uncompared(run, where, name))
+    yield from problems
+    grouped = [
+        key
+        for key, data in run.data.items()
+        if data.kind == "hans" or (data.labels and data.labels.groups)
+    ]
+    if not problems and name not in grouped:
+        yield where, not_among(name, grouped, "has no groups")
+
+
+def _uncompared(run: Run, where: Where, name: str, splits: Iterable[str] = ()) -> Iterator[Problem]:
+    """Why models are not compared on a data set, or not on all splits that are needed."""
+    if name not in run.metrics.data:
+        yield where, not_among(name, run.metrics.data, "is not among metrics.data")
     else:
-        for split in splits:
-            if split not in run.data[data].splits:
-                yield where, f"data set {data!r} needs a split {split!r} to be used here"
+        yield from _unfit(run, where, name, splits)
 
 
-def _recipe_conflicts(run: Run, name: str) -> Iterator[Problem]:
+def _unfit(
+    run: Run, where: Where, name: str, splits: Iterable[str], **wanted: bool
+) -> Iterator[Problem]:
+    """Why a data set cannot be used where some traits (see `Offer`) and splits are needed."""
+    if name not in run.data:
+        yield where, not_among(name, run.data, "is no data set")
+        return
+    offer = OFFERS[run.data[name].kind]
+    for trait, value in wanted.items():
+        if getattr(offer, trait) != value:
+            yield where, not_among(name, _having(run, **wanted), UNFIT[trait, value])
+            return
+    original = run.data.get(run.data[name].relabels or name)
+    # Without splits, all examples are reported on. Of an unknown original is told elsewhere.
+    there = (original.splits or {"report"}) if original else splits
+    for split in splits:
+        if split not in there:
+            yield where, f"data set {name!r} needs a split {split!r} to be used here"
+
+
+def with_images(run: Run, name: str) -> bool:
+    """Whether the examples of a data set are images, also of one that relabels another's."""
+    return OFFERS[run.data[run.data[name].relabels or name].kind].images
+
+
+def predictable(run: Run) -> list[str]:
+    """The data sets that models predict: new labels of the same examples change nothing."""
+    return [name for name in _having(run, multi_label=False) if not run.data[name].relabels]
+
+
+def _having(run: Run, **wanted: bool) -> list[str]:
+    """The data sets that have all of some traits (see `Offer`)."""
+    return [
+        name
+        for name, data in run.data.items()
+        if wanted.items() <= OFFERS[data.kind]._asdict().items()
+    ]
+
+
+def downloads(run: Run) -> Iterator[tuple[Where, Download]]:
+    """Every file that the run file names, and where."""
+    for name, data in run.data.items():
+        if data.labels:
+            yield ("data", name, "labels"), data.labels
+    for paper, part in (("linear_connectivity", "published"), ("very_large_dropout", "soups")):
+        section = getattr(run, paper)
+        for leaf, value in getattr(section, part) if section else ():
+            if isinstance(value, Download):
+                yield (paper, part, leaf), value
+
+
+def is_address(location: str) -> bool:
+    return "://" in location
+
+
+def address_conflicts(
+    location: str, sha256: str | None, licence: str | None
+) -> Iterator[tuple[tuple[str], str]]:
+    """What a location needs if it is an address, by leaf (or column)."""
+    if not is_address(location):
+        return
+    try:
+        local_path(location)
+    except InputError as error:
+        yield ("location",), str(error)
+    for leaf, value in (("sha256", sha256), ("licence", licence)):
+        if not value:
+            yield (leaf,), "should be given where location is an address"
+
+
+def name_conflicts(run: Run, written: Mapping, path: Path) -> Iterator[Problem]:
+    """Between the name of a run and that of its file, unless --config gives another."""
+    if run.run == written.get("run") and run.run != path.stem:
+        what = f"should be {path.stem!r}, the name of its file, not {run.run!r}"
+        yield ("run",), f"{what}: no two files should share results/{run.run}"
+
+
+def recipe_conflicts(run: Run, name: str) -> Iterator[Problem]:
     """Leaves that a framework needs and does not get, or gets and has no use for."""
     recipe = run.recipes[name]
     needed = NEEDED_LEAVES[recipe.framework]
@@ -97,87 +223,6 @@ def _recipe_conflicts(run: Run, name: str) -> Iterator[Problem]:
     if recipe.steps and not recipe.labels_per_class and not recipe.teacher:
         yield ("recipes", name), "'steps' should be 0 where no labels are used"
     if recipe.framework == "captions":
-        captioned = [data for data in run.data if OFFERS[run.data[data].kind].captions]
         for index, data in enumerate(recipe.unlabelled):
-            if data not in captioned:
-                what = not_among(data, captioned, "has no captions")
-                yield ("recipes", name, "unlabelled", index), what
-
-
-def teachings(
-    rows: Iterable[Mapping[str, str]], run: Run, batch_of: Mapping[str, str]
-) -> dict[str, list[str]]:
-    """By batch, the batches that have teachers of its models."""
-    taught_by: dict[str, list[str]] = {}
-    for row in rows:
-        teacher = run.recipes[row["recipe"]].teacher if row["recipe"] in run.recipes else None
-        if teacher in batch_of:
-            taught_by.setdefault(batch_of[row["model"]], []).append(batch_of[teacher])
-    return taught_by
-
-
-def _way(edges: Mapping[str, list[str]], start: str, end: str) -> list[str]:
-    """The shortest way along edges from `start` to `end`; empty if there is none."""
-    waiting, seen = [[start]], set()
-    while waiting:
-        way = waiting.pop(0)
-        if way[-1] == end:
-            return way
-        if way[-1] not in seen:
-            seen.add(way[-1])
-            waiting += [[*way, following] for following in edges.get(way[-1], ())]
-    return []
-
-
-def row_conflicts(
-    row: Mapping[str, str],
-    run: Run,
-    batch_of: Mapping[str, str],
-    taught_by: Mapping[str, list[str]],
-) -> Iterator[Problem]:
-    """Between the columns of a row, and between a row and its surroundings."""
-    for source, columns in NEEDED_COLUMNS.items():
-        for column in columns if row["source"] in NEEDED_COLUMNS else ():
-            if source == row["source"] and not row[column]:
-                yield (column,), f"should not be empty where source is {source!r}"
-            elif source != row["source"] and row[column]:
-                yield (column,), f"should be empty where source is {row['source']!r}"
-    if row["recipe"] and row["recipe"] not in run.recipes:
-        yield ("recipe",), not_among(row["recipe"], run.recipes, "is no recipe")
-    elif row["recipe"]:
-        teacher, batch = run.recipes[row["recipe"]].teacher, batch_of[row["model"]]
-        if batch_of.get(teacher) == batch:
-            yield ("batch",), f"should differ from that of the teacher {teacher!r}"
-        elif teacher in batch_of and (way := _way(taught_by, batch_of[teacher], batch)):
-            circle = " -> ".join([batch, *way])
-            yield ("batch",), f"should not lead back to itself through teachers ({circle})"
-    if row["batch"] and row["batch"] in batch_of and row["batch"] != row["model"]:
-        yield ("batch",), f"{row['batch']!r} is the id of another model; give another name"
-
-
-def table_conflicts(
-    run: Run, path: str | Path, models: Mapping[str, Model], ids: Iterable[str]
-) -> Iterator[Problem]:
-    """Where the run file speaks of models otherwise than the table does."""
-    paper = run.no_one_representation
-    named: list[tuple[Where, str | None]] = [(("base_model",), paper.base_model)]
-    named += [(("compared", category), model) for category, model in paper.compared]
-    for part, leaf in (("greedy", "start"), ("feature_mixing", "models"), ("downstream", "models")):
-        listed = getattr(getattr(paper, part), leaf)
-        named += [((part, leaf, index), model) for index, model in enumerate(listed)]
-    named = [(("no_one_representation", *where), model) for where, model in named]
-    # Only recipes in use: another may be there to be extended.
-    for name in sorted({model.recipe for model in models.values()} & run.recipes.keys()):
-        yield from _recipe_conflicts(run, name)
-        named.append((("recipes", name, "teacher"), run.recipes[name].teacher))
-    for where, model in named:
-        if model is not None and model not in ids:
-            yield where, f"{model!r} is no model in {path}{suggestion(model, ids)}"
-    for category, model in paper.compared:
-        if model in models and models[model].category != category:
-            where = ("no_one_representation", "compared", category)
-            yield where, f"{model!r} is of category {models[model].category!r} in {path}"
-    mixed = paper.feature_mixing.models
-    if all(model in models and models[model].category == "reinit" for model in mixed):
-        where = ("no_one_representation", "feature_mixing", "models")
-        yield where, "should hold a model of another category than 'reinit'"
+            where = ("recipes", name, "unlabelled", index)
+            yield from _unfit(run, where, data, (), captions=True)

@@ -1,13 +1,17 @@
 """What a run file and a row of the model table may hold; the schemas are written from here."""
 
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args
+from typing import Any, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, Strict
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
+from dissent.config_data import DataSet, Format, Split
+from dissent.config_papers import LinearConnectivity, NoOneRepresentation, VeryLargeDropout
 from dissent.config_text import Source
+from dissent.config_types import SHA256, Distinct, Id, Number, Positive, Section
 
 Category = Literal["reinit", "hyper-parameters", "architectures", "frameworks", "datasets"]
 CATEGORIES: tuple[str, ...] = get_args(Category)
+ModelSource = Literal["train", "file", "predictions"]
 Framework = Literal[
     "supervised",
     "simclr",
@@ -18,21 +22,6 @@ Framework = Literal[
     "supervised_contrastive",
     "captions",
 ]
-Kind = Literal["handwritten", "glyphs", "letters"]
-Split = Literal["train", "tune", "report"]
-ID = r"^[a-z0-9][a-z0-9._-]*$"
-SHA256 = r"^[0-9a-f]{64}$"
-Id = Annotated[str, Field(pattern=ID)]
-# YAML reads 1e-3 as text; it is a number all the same.
-Number = Annotated[float, Strict(False)]
-Share = Annotated[Number, Field(ge=0, le=1)]
-Percent = Annotated[int, Field(ge=0, le=100)]
-Positive = Annotated[int, Field(ge=1)]
-
-PATTERNS = {
-    ID: "should hold only a-z, 0-9, '.', '_' and '-', and start with a letter or digit",
-    SHA256: "should be 64 hexadecimal digits in lower case",
-}
 PRETRAINING = ("pretraining_steps", "pretraining_batch_size", "pretraining_learning_rate")
 NEEDED_LEAVES: dict[str, tuple[str, ...]] = {
     "supervised": ("labels_per_class",),
@@ -46,30 +35,12 @@ NEEDED_LEAVES: dict[str, tuple[str, ...]] = {
 }
 # What a framework can do without, but has a use for.
 OPTIONAL_LEAVES: dict[str, tuple[str, ...]] = {"captions": ("labels_per_class",)}
-NEEDED_COLUMNS = {"train": ("recipe", "seed"), "file": ("architecture", "location", "sha256")}
-# The gain of mixing compares these.
-COMPARED_SHARES = (0, 50, 100)
-
-
-class Offer(NamedTuple):
-    """What the data sets of a kind have beside images."""
-
-    classes: str
-    multi_label: bool = False
-    captions: bool = False
-
-
-OFFERS: dict[Kind, Offer] = {
-    "handwritten": Offer("digits"),
-    "glyphs": Offer("digits", captions=True),
-    "letters": Offer("letters", multi_label=True),
+# What a source of models has to say (True), and what it may.
+COLUMNS: dict[ModelSource, dict[str, bool]] = {
+    "train": {"recipe": True, "seed": True},
+    "file": {"architecture": True, "location": True, "sha256": True},
+    "predictions": {"data": True, "location": True, "sha256": False, "format": False},
 }
-
-
-class Section(BaseModel):
-    """A part of the run file: no unknown keys, no silent conversions, no changes afterwards."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 def _extendable(schema: dict[str, Any]) -> None:
@@ -79,40 +50,6 @@ def _extendable(schema: dict[str, Any]) -> None:
         "description": "Recipe whose leaves this one takes over where it does not give its own",
     }
     schema["anyOf"] = [{"required": ["extends"]}, {"required": schema.pop("required")}]
-
-
-def _rising(window: list[float]) -> list[float]:
-    if window[0] >= window[1]:
-        raise ValueError("should be [low, high] with low below high")
-    return window
-
-
-def _distinct(items: list) -> list:
-    for item in items:
-        if items.count(item) > 1:
-            raise ValueError(f"should hold each item once, not {item!r} twice")
-    return items
-
-
-def _with_compared(shares: list[int]) -> list[int]:
-    if not set(COMPARED_SHARES) <= set(shares):
-        raise ValueError("should hold 0, 50 and 100 (the gain of mixing compares these)")
-    return shares
-
-
-Item = TypeVar("Item")
-Distinct = Annotated[
-    list[Item], AfterValidator(_distinct), Field(json_schema_extra={"uniqueItems": True})
-]
-
-
-class DataSet(Section):
-    """One data set and how many examples each split of it has."""
-
-    kind: Kind = Field(description="Where images come from")
-    seed: int = Field(ge=0, description="Seed of the split and of whatever is drawn")
-    size: Positive = Field(description="Height and width of the images in pixels")
-    splits: dict[Split, Positive] = Field(min_length=1, description="Examples of each split")
 
 
 class Recipe(Section):
@@ -154,6 +91,7 @@ class Recipe(Section):
 class Metrics(Section):
     """How every metric is computed."""
 
+    data: Distinct[Id] = Field(min_length=1, description="Data sets on which models are compared")
     bootstrap_resamples: Positive = Field(description="Bootstrap resamples of the examples")
     confidence_level: Number = Field(gt=0, lt=1, description="Coverage of the intervals")
     calibration_bins: Positive = Field(description="Bins of the expected calibration error")
@@ -165,53 +103,10 @@ class Metrics(Section):
     )
 
 
-class Compared(Section):
-    """The models that figures 3 and 4 pair with the base model, each of its own category."""
+class Ensembling(Section):
+    """Which models are worth ensembling, on each data set on which models are compared."""
 
-    reinit: Id = Field(description="Model that differs by its seed")
-    architectures: Id = Field(description="Model that differs by its architecture")
-    datasets: Id = Field(description="Model that differs by its training data")
-
-
-class Greedy(Section):
-    """Greedy addition of weak models to strong ones (figure 5)."""
-
-    start: Distinct[Id] = Field(min_length=1, description="Strong models to start from")
-    max_added: Positive = Field(description="Most models added to each")
-
-
-class FeatureMixing(Section):
-    """Linear probes on mixed features (figure 6)."""
-
-    models: Distinct[Id] = Field(min_length=1, description="Models whose features join the base's")
-    shares: Annotated[Distinct[Percent], AfterValidator(_with_compared)] = Field(
-        description="Percent of the other's dimensions; 0, 50 and 100 are among them"
-    )
-    repeats: Positive = Field(description="Random choices of dimensions per share")
-    kept: Distinct[Positive] = Field(
-        min_length=1, description="Dimensions kept, ranked by covariance"
-    )
-
-
-class Downstream(Section):
-    """Linear probes on a task that no model was trained for (figure 7)."""
-
-    data: Id = Field(description="Multi-label data set")
-    models: Distinct[Id] = Field(min_length=2, description="Models whose features are probed")
-
-
-class NoOneRepresentation(Section):
-    """No One Representation to Rule Them All (arXiv 2110.12899)."""
-
-    data: Id = Field(description="Data set on which models are compared")
-    base_model: Id = Field(description="Model that all others are paired with")
-    accuracy_window: Annotated[list[Share], AfterValidator(_rising)] = Field(
-        min_length=2, max_length=2, description="Lowest and highest accuracy of a compared model"
-    )
-    compared: Compared
-    greedy: Greedy
-    feature_mixing: FeatureMixing
-    downstream: Downstream
+    max_members: int = Field(ge=2, description="Most models in an ensemble")
 
 
 class Run(Section):
@@ -221,9 +116,13 @@ class Run(Section):
     models: str = Field(min_length=1, description="Path of the model table")
     threads: Positive = Field(description="Threads of one job")
     data: dict[Id, DataSet] = Field(min_length=1, description="Data sets by name")
-    recipes: dict[Id, Recipe] = Field(description="Recipes by name")
+    formats: dict[Id, Format] = Field({}, description="Ways to read files of predictions, by name")
+    recipes: dict[Id, Recipe] = Field({}, description="Recipes by name")
     metrics: Metrics
-    no_one_representation: NoOneRepresentation
+    ensembling: Ensembling | None = None
+    no_one_representation: NoOneRepresentation | None = None
+    linear_connectivity: LinearConnectivity | None = None
+    very_large_dropout: VeryLargeDropout | None = None
     _source: Source = PrivateAttr()
 
 
@@ -233,13 +132,24 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: Id = Field(description="Id of the model")
-    category: Category = Field(description="How it differs from the base model")
-    source: Literal["train", "file"] = Field(description="Trained by a recipe, or read from a file")
+    category: Category | None = Field(
+        None, description="How it differs from the base model; needed where the run file names one"
+    )
+    source: ModelSource = Field(
+        description="Trained by a recipe, weights from a file, or predictions that exist already"
+    )
+    data: str | None = Field(None, description="Data set that was predicted (predictions)")
     recipe: str | None = Field(None, description="Recipe in the run file (train)")
     seed: int | None = Field(None, ge=0, description="Seed of weights, order, augmentation (train)")
     batch: Id | None = Field(None, description="Models of one batch share a job; empty: its own")
     architecture: str | None = Field(None, description="timm architecture (file)")
-    location: str | None = Field(None, description="Path of a safetensors file (file)")
-    sha256: str | None = Field(None, pattern=SHA256, description="Its sha256 (file)")
-    licence: str | None = Field(None, description="Licence of the weights")
+    location: str | None = Field(
+        None, description="Path (file: of safetensors) or https address (predictions)"
+    )
+    sha256: str | None = Field(None, pattern=SHA256, description="Sha256 of that file")
+    format: str | None = Field(None, description="How to read it, in the run file (predictions)")
+    licence: str | None = Field(None, description="Licence of the weights or predictions")
     citation: str | None = Field(None, description="Whom to cite")
+    cost: float | None = Field(
+        None, ge=0, allow_inf_nan=False, description="Cost of one inference, in any one unit"
+    )

@@ -32,7 +32,8 @@ def read_yaml(path: Path, keys: Iterable[str]) -> tuple[yaml.Node, dict]:
         node = loader.get_single_node()
         repeated = sorted(_repeated_keys(node))
         content = loader.construct_document(node) if node else None
-    except (yaml.YAMLError, ValueError) as error:
+    # PyYAML lets through what its constructors stumble over.
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         what = getattr(error, "problem", None) or " ".join(str(error).split())
@@ -63,8 +64,11 @@ def _repeated_keys(root: yaml.Node | None) -> Iterator[tuple[int, str]]:
                 keys.add(key.value)
 
 
-def read_csv(path: Path, columns: list[str]) -> list[tuple[int, dict[str, str]]]:
-    """The rows of a model table, each with the line on which it begins."""
+def read_csv(path: Path, columns: list[str], needed: list[str]) -> list[tuple[int, dict[str, str]]]:
+    """The rows of a model table, each with the line on which it begins.
+
+    A column that is not among those needed may be left out, and is then empty.
+    """
     reader = csv.reader(io.StringIO(_read_text(path), newline=""), strict=True)
     records, line = [], 1
     try:
@@ -75,11 +79,13 @@ def read_csv(path: Path, columns: list[str]) -> list[tuple[int, dict[str, str]]]
     except csv.Error as error:
         raise InputError(f"{path}, line {reader.line_num}: not valid CSV, {error}") from None
     if not records:
-        raise InputError(f"{path}: is empty, and should begin with the columns {','.join(columns)}")
+        others = ", ".join(name for name in columns if name not in needed)
+        what = f"is empty, and should begin with the columns {', '.join(needed)} and any of"
+        raise InputError(f"{path}: {what} {others}")
     (line, header), *records = records
     place = f"{path}, line {line}"
     unknown = [name for name in header if name not in columns]
-    missing = [name for name in columns if name not in header]
+    missing = [name for name in needed if name not in header]
     repeated = [name for name in columns if header.count(name) > 1]
     raise_all(
         [f"{place}: {not_among(name, columns, 'is no column')}" for name in unknown]
@@ -93,15 +99,18 @@ def read_csv(path: Path, columns: list[str]) -> list[tuple[int, dict[str, str]]]
         for line, record in records
         if len(record) != len(header)
     )
-    return [(line, dict(zip(header, record, strict=True))) for line, record in records]
+    blank = dict.fromkeys(columns, "")
+    return [(line, blank | dict(zip(header, record, strict=True))) for line, record in records]
 
 
 def _read_text(path: Path) -> str:
     """A text file's content, without the byte-order mark that spreadsheets put first."""
     try:
         content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read, {error.strerror.lower()}") from None
+    # A name with a zero byte is a ValueError.
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{path}: cannot be read, {why.lower()}") from None
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

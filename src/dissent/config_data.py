@@ -1,0 +1,129 @@
+"""Data sets and files of predictions, as a run file describes them."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import AfterValidator, Field, ValidationError, WrapValidator
+
+from dissent.config_types import SHA256, Distinct, Id, Positive, Section
+
+Kind = Literal["handwritten", "glyphs", "letters", "hans", "labels"]
+Split = Literal["train", "tune", "report"]
+
+
+class Offer(NamedTuple):
+    """What the data sets of a kind have."""
+
+    classes: str
+    multi_label: bool = False
+    captions: bool = False
+    images: bool = True
+
+
+OFFERS: dict[Kind, Offer] = {
+    "handwritten": Offer("digits"),
+    "glyphs": Offer("digits", captions=True),
+    "letters": Offer("letters", multi_label=True),
+    "hans": Offer("entailment", images=False),
+    "labels": Offer("its own", images=False),
+}
+
+
+def _in_one_sentence(value: Any, check: Callable) -> int | list[str] | None:
+    """What is wrong as a number and what is wrong as a list would be two sentences."""
+    try:
+        return check(value)
+    except ValidationError:
+        what = "should be a number of classes from 2 on, or a list of different names"
+        raise ValueError(what) from None
+
+
+def _numbered(ids: str) -> str:
+    try:
+        # A column's name has no braces, and stays as it is.
+        if "{" in ids and ids.format(1) == ids.format(2):
+            raise ValueError
+    except (ValueError, LookupError, AttributeError, TypeError):
+        what = "should be a column, or have one place for a number, such as 'test-{:05d}'"
+        raise ValueError(what) from None
+    return ids
+
+
+Classes = Annotated[
+    Annotated[int, Field(ge=2)] | Annotated[Distinct[str], Field(min_length=2)] | None,
+    WrapValidator(_in_one_sentence),
+]
+
+
+class Download(Section):
+    """A file that others published, or one of your own."""
+
+    location: str = Field(min_length=1, description="https address, or path of a file")
+    sha256: str | None = Field(None, pattern=SHA256, description="Its sha256; needed of an address")
+    licence: str | None = Field(None, description="Its licence; needed of an address")
+    citation: str | None = Field(None, description="Whom to cite")
+
+
+class Labels(Download):
+    """A file of labels, and how to read it."""
+
+    ids: Annotated[str, AfterValidator(_numbered)] = Field(
+        min_length=1,
+        description="Column of the example ids; or, of files without columns, ids by number of the "
+        "row, such as 'test-{:05d}'",
+    )
+    first: int = Field(0, ge=0, description="Number of the first row in such ids")
+    label: str | None = Field(None, description="Column of the labels")
+    groups: str | None = Field(None, description="Column of the groups that are told apart")
+    array: str | None = Field(None, description="Array of the labels in an npz file")
+
+
+class DataSet(Section):
+    """One data set and how many examples each split of it has."""
+
+    kind: Kind = Field(description="Where examples come from; `labels`: from a file of labels")
+    seed: int = Field(0, ge=0, description="Seed of the split and of whatever is drawn")
+    size: Positive | None = Field(None, description="Height and width of the images in pixels")
+    splits: dict[Split, Positive] = Field(
+        {}, description="Examples of each split; of labels, all are `report` where it is left out"
+    )
+    labels: Labels | None = Field(None, description="File of the labels (labels)")
+    classes: Classes = Field(
+        None,
+        description="Names of the classes, or how many there are if they are numbered (labels)",
+    )
+    row_order: str | None = Field(
+        None,
+        description="Order of the labels, which files of predictions without ids follow (labels)",
+    )
+    relabels: Id | None = Field(
+        None, description="Data set whose examples get other labels here (labels)"
+    )
+
+
+class Format(Section):
+    """How a file of predictions is read."""
+
+    ids: str = Field("id", description="Column of the example ids")
+    predicted: str = Field("predicted", description="Column of the predicted class")
+    confidence: str | None = Field(
+        None, description="Column of its probability; null: 'confidence', if there is one"
+    )
+    values: Literal["probabilities", "logits"] = Field(
+        "probabilities", description="What scores of all classes are"
+    )
+    array: str | None = Field(None, description="Array in an npz file")
+    member: str | None = Field(None, description="File in a zip or tar archive")
+    label_map: dict[str, str] | None = Field(None, description="Our class of each of its labels")
+
+
+# What a kind of data set has to say (True), and what it may.
+LEAVES: dict[Kind, dict[str, bool]] = {
+    "handwritten": {"size": True, "splits": True},
+    "glyphs": {"size": True, "splits": True},
+    "letters": {"size": True, "splits": True},
+    "hans": {"splits": True},
+    "labels": {"labels": True, "splits": False, "classes": True, "row_order": False},
+}
+# Examples that another data set has bring their splits and classes along.
+RELABELLING_LEAVES = {"labels": True, "relabels": True}

@@ -1,0 +1,221 @@
+"""What is wrong between rows of a model table, or between them and the run file."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from dissent.config_checks import (
+    UNPREDICTABLE,
+    address_conflicts,
+    downloads,
+    is_address,
+    predictable,
+    recipe_conflicts,
+    with_images,
+)
+from dissent.config_papers import NoOneRepresentation
+from dissent.config_shapes import COLUMNS, Model, Run
+from dissent.config_text import Problem, Where, not_among, place, suggestion
+
+Row = Mapping[str, str]  # every column of a row as text, "" if it is empty
+Rows = list[tuple[int, Row]]  # each with its line in the table
+SOURCE_COLUMNS = tuple(dict.fromkeys(column for own in COLUMNS.values() for column in own))
+
+
+def row_conflicts(rows: Rows, run: Run) -> Iterator[tuple[int, Problem]]:
+    """Between the columns of a row, and between a row and its surroundings, by line."""
+    batch_of = {row["model"]: row["batch"] or row["model"] for _, row in rows}
+    taught_by = _teachings(rows, run, batch_of)
+    for line, row in rows:
+        for problem in (
+            *_column_conflicts(row),
+            *_run_file_conflicts(row, run),
+            *_batch_conflicts(row, run, batch_of, taught_by),
+        ):
+            yield line, problem
+    yield from _repetitions(rows)
+
+
+def _column_conflicts(row: Row) -> Iterator[Problem]:
+    """Columns that a source needs and does not get, or gets and has no use for."""
+    own = COLUMNS.get(row["source"])
+    for column in SOURCE_COLUMNS if own else ():
+        if own.get(column) and not row[column]:
+            yield (column,), f"should not be empty where source is {row['source']!r}"
+        elif column not in own and row[column]:
+            yield (column,), f"should be empty where source is {row['source']!r}"
+
+
+def _run_file_conflicts(row: Row, run: Run) -> Iterator[Problem]:
+    """Between a row and the run file."""
+    if run.no_one_representation and not row["category"]:
+        yield ("category",), "should not be empty in a run with `no_one_representation`"
+    if row["recipe"] and row["recipe"] not in run.recipes:
+        yield ("recipe",), not_among(row["recipe"], run.recipes, "is no recipe")
+    if row["source"] == "predictions":
+        if row["data"] and row["data"] not in predictable(run):
+            yield ("data",), not_among(row["data"], predictable(run), UNPREDICTABLE)
+        if row["format"] and row["format"] not in run.formats:
+            yield ("format",), not_among(row["format"], run.formats, "is no format")
+        yield from address_conflicts(row["location"], row["sha256"], row["licence"])
+    elif row["source"] in COLUMNS:
+        if not any(with_images(run, data) for data in run.metrics.data):
+            what = f"should be 'predictions', not {row['source']!r}: no data set of metrics.data"
+            yield ("source",), f"{what} has images"
+        if row["source"] == "file" and is_address(row["location"]):
+            yield ("location",), "should be a path where source is 'file'"
+
+
+def _batch_conflicts(
+    row: Row, run: Run, batch_of: Mapping[str, str], taught_by: Mapping[str, list[str]]
+) -> Iterator[Problem]:
+    """Between a row's batch, other models and the batch of its teacher."""
+    if row["batch"] and row["batch"] in batch_of and row["batch"] != row["model"]:
+        yield ("batch",), f"{row['batch']!r} is the id of another model; give another name"
+    teacher = run.recipes[row["recipe"]].teacher if row["recipe"] in run.recipes else None
+    if teacher not in batch_of:
+        return
+    batch = batch_of[row["model"]]
+    if batch_of[teacher] == batch:
+        yield ("batch",), f"should differ from that of the teacher {teacher!r}"
+    elif way := _way(taught_by, batch_of[teacher], batch):
+        circle = " -> ".join([batch, *way])
+        yield ("batch",), f"should not lead back to itself through teachers ({circle})"
+
+
+def _teachings(rows: Rows, run: Run, batch_of: Mapping[str, str]) -> dict[str, list[str]]:
+    """By batch, the batches that have teachers of its models."""
+    taught_by: dict[str, list[str]] = {}
+    for _, row in rows:
+        teacher = run.recipes[row["recipe"]].teacher if row["recipe"] in run.recipes else None
+        if teacher in batch_of:
+            taught_by.setdefault(batch_of[row["model"]], []).append(batch_of[teacher])
+    return taught_by
+
+
+def _way(edges: Mapping[str, list[str]], start: str, end: str) -> list[str]:
+    """The shortest way along edges from `start` to `end`; empty if there is none."""
+    waiting, seen = [[start]], set()
+    while waiting:
+        way = waiting.pop(0)
+        if way[-1] == end:
+            return way
+        if way[-1] not in seen:
+            seen.add(way[-1])
+            waiting += [[*way, following] for following in edges.get(way[-1], ())]
+    return []
+
+
+def _repetitions(rows: Rows) -> Iterator[tuple[int, Problem]]:
+    """Rows of one model: only predictions may be, each of another data set."""
+    first_rows: dict[str, tuple[int, Row]] = {}
+    lines: dict[tuple[str, str], int] = {}
+    for line, row in rows:
+        model, data = row["model"], row["data"]
+        first_line, first = first_rows.setdefault(model, (line, row))
+        same_data = lines.setdefault((model, data), line)
+        if line == first_line:
+            continue
+        if not row["source"] == first["source"] == "predictions":
+            yield line, (("model",), f"{model!r} is named twice, first on line {first_line}")
+            continue
+        if data and line != same_data:
+            what = f"predictions of {data!r} by {model!r} are on line {same_data} too"
+            yield line, (("data",), what)
+        for column in ("category", "cost"):
+            if row[column] != first[column]:
+                should = repr(first[column]) if first[column] else "empty"
+                what = f"should be {should}, as for this model on line {first_line}"
+                yield line, ((column,), what)
+
+
+def models_on(
+    data: str, run: Run, models: Mapping[str, Model], predictions: Iterable[tuple[str, str]]
+) -> list[str]:
+    """The models that say something of a data set, in the table's order."""
+    original, images = run.data[data].relabels or data, with_images(run, data)
+    return [
+        model
+        for model, row in models.items()
+        if (images if row.source != "predictions" else (model, original) in predictions)
+    ]
+
+
+def table_conflicts(
+    run: Run,
+    path: str | Path,
+    models: Mapping[str, Model],
+    predictions: Mapping[tuple[str, str], Model],
+) -> Iterator[Problem]:
+    """Where the run file speaks of models otherwise than the table does."""
+    on = {data: models_on(data, run, models, predictions) for data in run.metrics.data}
+    for index, data in enumerate(run.metrics.data):
+        if len(on[data]) < 2:
+            what = f"{path} should have two models at least on {data!r}, and has {len(on[data])}"
+            yield ("metrics", "data", index), what
+    # Only recipes in use: another may be there to be extended.
+    for name in sorted({model.recipe for model in models.values()} & run.recipes.keys()):
+        yield from recipe_conflicts(run, name)
+        if teacher := run.recipes[name].teacher:
+            yield from _unable(("recipes", name, "teacher"), teacher, path, models, weights=True)
+    if paper := run.no_one_representation:
+        yield from _paper_conflicts(paper, path, models, on)
+
+
+def _paper_conflicts(
+    paper: NoOneRepresentation,
+    path: str | Path,
+    models: Mapping[str, Model],
+    on: Mapping[str, list[str]],
+) -> Iterator[Problem]:
+    """No One Representation: the models that it names, and what it needs of them."""
+    top, mixing = "no_one_representation", paper.feature_mixing
+    named = [((top, "base_model"), paper.base_model, bool(mixing))]
+    named += [((top, "compared", i), model, False) for i, model in enumerate(paper.compared)]
+    for part, leaf, weights in (
+        ("greedy", "start", False),
+        ("feature_mixing", "models", True),
+        ("downstream", "models", True),
+    ):
+        listed = getattr(getattr(paper, part), leaf, ())
+        named += [((top, part, leaf, i), model, weights) for i, model in enumerate(listed)]
+    for where, model, weights in named:
+        problems = list(_unable(where, model, path, models, weights))
+        yield from problems
+        if not problems and model not in on[paper.data]:
+            yield where, f"{model!r} says nothing of data set {paper.data!r} in {path}"
+    if mixing and all(m in models and models[m].category == "reinit" for m in mixing.models):
+        what = "should hold a model of another category than 'reinit'"
+        yield (top, "feature_mixing", "models"), what
+    for index, shifted in enumerate(paper.shift.shifted if paper.shift else ()):
+        both = set(on[paper.shift.original]) & set(on[shifted])
+        if len(both) < 2:
+            what = f"{path} should have two models at least on both {paper.shift.original!r} and"
+            yield (top, "shift", "shifted", index), f"{what} {shifted!r}, and has {len(both)}"
+
+
+def _unable(
+    where: Where, model: str, path: str | Path, models: Mapping[str, Model], weights: bool
+) -> Iterator[Problem]:
+    """Why a model cannot be used at a place, which may need its weights."""
+    if model not in models:
+        yield where, f"{model!r} is no model in {path}{suggestion(model, models)}"
+    elif weights and models[model].source == "predictions":
+        yield where, f"{model!r} has predictions alone in {path}, and its weights are needed here"
+
+
+def pin_conflicts(run: Run, path: str | Path, rows: Rows) -> Iterator[str]:
+    """One location with two values of sha256, in the table or in the run file."""
+    files = [
+        (f"{path}, line {line}, column sha256", row["location"], row["sha256"])
+        for line, row in rows
+    ]
+    files += [
+        (place(run._source, (*where, "sha256")), file.location, file.sha256)
+        for where, file in downloads(run)
+    ]
+    first: dict[str, tuple[str, str]] = {}
+    for where, location, sha256 in files:
+        if location and sha256:
+            first_where, pin = first.setdefault(location, (where, sha256))
+            if sha256 != pin:
+                yield f"{where}: should be {pin!r}, as for the same location in {first_where}"

@@ -1,0 +1,38 @@
+"""The words in which the shapes of a run file are written."""
+
+from typing import Annotated, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict
+
+ID = r"^[a-z0-9][a-z0-9._-]*$"
+SHA256 = r"^[0-9a-f]{64}$"
+Id = Annotated[str, Field(pattern=ID)]
+# YAML reads 1e-3 as text; it is a number all the same.
+Number = Annotated[float, Strict(False)]
+Share = Annotated[Number, Field(ge=0, le=1)]
+Percent = Annotated[int, Field(ge=0, le=100)]
+Positive = Annotated[int, Field(ge=1)]
+
+PATTERNS = {
+    ID: "should hold only a-z, 0-9, '.', '_' and '-', and start with a letter or digit",
+    SHA256: "should be 64 hexadecimal digits in lower case",
+}
+
+
+class Section(BaseModel):
+    """A part of the run file: no unknown keys, no silent conversions, no changes afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+def _distinct(items: list) -> list:
+    for item in items:
+        if items.count(item) > 1:
+            raise ValueError(f"should hold each item once, not {item!r} twice")
+    return items
+
+
+Item = TypeVar("Item")
+Distinct = Annotated[
+    list[Item], AfterValidator(_distinct), Field(json_schema_extra={"uniqueItems": True})
+]
