@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib import pyplot
+from matplotlib.colors import to_rgb
 
 from dissent import figures
 from dissent.commandline import InputError
@@ -111,6 +112,31 @@ def test_base_pairs_are_those_with_the_base_whichever_side_it_is_on():
     assert found[columns].to_numpy().tolist() == [["a", "datasets", 0.9], ["b", "frameworks", 0.9]]
 
 
+def test_without_an_accuracy_window_all_models_are_compared():
+    columns = [f"{c}{i}" for c in ("model", "accuracy", "category") for i in (1, 2)]
+    rows = [("a", "base", 0.1, 0.9, "datasets", "reinit"), ("a", "b", 0.1, 0.2, "datasets", "x")]
+    pairs = pd.DataFrame(rows, columns=columns)
+    assert figures.base_pairs(pairs, "base")["model"].tolist() == ["a"]
+    assert len(figures.compared(pairs)) == 2
+    windowed = pairs.assign(in_window1=True, in_window2=[True, False])
+    assert figures.compared(windowed)["model2"].tolist() == ["base"]
+
+
+def test_lines_of_models_of_one_category_differ_in_colour():
+    categories = {"a": "datasets", "b": "reinit", "c": "datasets", "d": "datasets"}
+    ranks = figures.rank_in_category(categories, categories)
+    assert ranks == {"a": 0, "b": 0, "c": 1, "d": 2}
+    lines = [figures.line(categories[model], rank) for model, rank in ranks.items()]
+    grey = [sum(to_rgb(line["color"])) for line in lines]
+    assert grey[0] > grey[2] > grey[3]
+    assert lines[0]["linestyle"] == lines[2]["linestyle"]
+
+
+def test_only_points_of_small_categories_have_names():
+    points = pd.DataFrame({"model": list("abcdef"), "category": list("xxxyyz")})
+    assert figures.names_of_few(points).tolist() == ["", "", "", "d", "e", "f"]
+
+
 def test_models_are_ordered_by_how_different_their_training_is():
     categories = pd.Series({"a": "datasets", "b": "reinit", "c": "architectures"})
     assert figures.by_category(["a", "c", "a", "b"], categories) == ["b", "c", "a"]
@@ -124,6 +150,12 @@ def test_spread_sets_rows_of_equal_key_side_by_side(keys, width):
         assert np.abs(members).max() < width / 2
         assert members.sum() == pytest.approx(0, abs=1e-9)
         np.testing.assert_allclose(np.diff(members), width / len(members))
+
+
+def test_points_without_values_have_no_labels():
+    _, axes = pyplot.subplots()
+    figures.label_points(axes, pd.Series([0.5]), pd.Series([np.nan]), pd.Series(["a"]))
+    assert not axes.texts
 
 
 def test_labels_of_close_points_go_to_different_sides():

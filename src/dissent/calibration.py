@@ -54,15 +54,24 @@ def brier_score(logits_NC: np.ndarray, labels_N: np.ndarray, temperature: float 
 def expected_calibration_error(
     logits_NC: np.ndarray, labels_N: np.ndarray, temperature: float = 1.0, n_bins: int = 15
 ) -> float:
+    """Expected calibration error of the tempered probabilities (see the next function)."""
+    log_probability_NC = log_probabilities(logits_NC, temperature)
+    correct_N = log_probability_NC.argmax(axis=1) == labels_N
+    return confidence_calibration_error(np.exp(log_probability_NC.max(axis=1)), correct_N, n_bins)
+
+
+def confidence_calibration_error(
+    confidence_N: np.ndarray, correct_N: np.ndarray, n_bins: int = 15
+) -> float:
     """Mean gap between top-label confidence and accuracy over bins (low, high] of equal width.
 
     Each bin weighs as many examples as it holds (Guo et al. 2017).
     """
-    log_probability_NC = log_probabilities(logits_NC, temperature)
-    confidence_N = np.exp(log_probability_NC.max(axis=1))
-    correct_N = log_probability_NC.argmax(axis=1) == labels_N
-    bin_N = np.searchsorted(np.linspace(0, 1, n_bins + 1), confidence_N, side="left").clip(
-        1, n_bins
-    )
-    gap_B = np.bincount(bin_N, weights=confidence_N - correct_N)
-    return float(np.abs(gap_B).sum() / len(labels_N))
+    gap_B = np.bincount(confidence_bin(confidence_N, n_bins), weights=confidence_N - correct_N)
+    return float(np.abs(gap_B).sum() / len(correct_N))
+
+
+def confidence_bin(confidence_N: np.ndarray, n_bins: int) -> np.ndarray:
+    """Number of each example's bin (low, high] of equal width, 1 to n_bins, int [N]."""
+    edges = np.linspace(0, 1, n_bins + 1)
+    return np.searchsorted(edges, confidence_N, side="left").clip(1, n_bins)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
@@ -64,6 +65,8 @@ STYLES = {
     "datasets": Style("#D55E00", "P", (0, (1, 0.7))),
 }
 GREY = "0.5"
+DENSE = 5000  # points, more of which go into files as pixels
+FEW = 2  # points of a category that have room for their names
 # Of pairs, by which model is right.
 CORRECTNESS = {
     "only 1 correct": {"marker": "^", "color": "black", "markersize": 3.5},
@@ -84,9 +87,12 @@ def marker(category: str) -> dict:
     return {"color": style.color, "marker": style.marker, "markeredgecolor": "black"}
 
 
-def line(category: str) -> dict:
-    """How lines of a category look."""
-    return {"color": STYLES[category].color, "linestyle": STYLES[category].dashes}
+def line(category: str, rank: int = 0) -> dict:
+    """How lines of a category look; the more models of it are before (`rank`), the darker."""
+    style = STYLES[category]
+    if not rank:
+        return {"color": style.color, "linestyle": style.dashes}
+    return {"color": np.array(to_rgb(style.color)) / (1 + rank), "linestyle": style.dashes}
 
 
 def points(axes: Axes, x, y, category: str, **changes) -> None:
@@ -106,6 +112,8 @@ def label_points(axes: Axes, x: pd.Series, y: pd.Series, labels: pd.Series) -> N
     """
     places_P2 = np.stack([x, y], axis=1)
     shown_P = np.isfinite(places_P2).all(axis=1)
+    if not shown_P.any():
+        return
     taken_P2 = (places_P2 / np.ptp(places_P2[shown_P], axis=0).clip(1e-9))[shown_P]
     corners_42 = np.array([(1, 1), (-1, 1), (1, -1), (-1, -1)])
     for i, label in enumerate(labels[shown_P]):
@@ -142,6 +150,18 @@ def footnote(figure: Figure, run: str, *facts: str) -> None:
     figure.supxlabel(f"Run {run}: " + "\n".join(facts), x=0.01, ha="left", color="0.3")
 
 
+def compared(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Rows of pairs.csv whose models are both in the accuracy window; all if there is none."""
+    if not has_window(pairs):
+        return pairs
+    return pairs[pairs["in_window1"].astype(bool) & pairs["in_window2"].astype(bool)]
+
+
+def has_window(pairs: pd.DataFrame) -> bool:
+    """Whether only models in an accuracy window are compared."""
+    return "in_window1" in pairs
+
+
 def base_pairs(pairs: pd.DataFrame, base: str) -> pd.DataFrame:
     """Rows of pairs.csv with the base model; those whose other model is in the accuracy window.
 
@@ -152,10 +172,23 @@ def base_pairs(pairs: pd.DataFrame, base: str) -> pd.DataFrame:
     other = {
         name: with_base[f"{name}2"].where(base_first, with_base[f"{name}1"])
         for name in ("model", "category", "in_window")
+        if f"{name}2" in pairs
     }
     base_accuracy = with_base["accuracy1"].where(base_first, with_base["accuracy2"])
     made = with_base.assign(base_accuracy=base_accuracy, **other)
-    return made[made["in_window"].astype(bool)]
+    return made[made["in_window"].astype(bool)] if has_window(pairs) else made
+
+
+def names_of_few(points: pd.DataFrame) -> pd.Series:
+    """Each row's `model` where its category has few rows, empty where it has more."""
+    size = points.groupby("category")["model"].transform("size")
+    return points["model"].where(size <= FEW, "")
+
+
+def rank_in_category(models: Iterable[str], categories: dict[str, str]) -> dict[str, int]:
+    """How many models of the same category come before each."""
+    category = pd.Series({model: categories[model] for model in models})
+    return category.groupby(category).cumcount().to_dict()
 
 
 def by_category(models: Iterable[str], categories: pd.Series) -> list[str]:

@@ -12,6 +12,13 @@ import pandas as pd
 EXAMPLES_PER_PRODUCT = 2**16
 
 
+def is_right(predicted_N: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Whether each prediction is the label ([N]) or among the accepted ones ([N, C]), bool [N]."""
+    if labels.ndim == 1:
+        return predicted_N == labels
+    return np.take_along_axis(labels, predicted_N[:, None], axis=1)[:, 0].astype(bool)
+
+
 def all_pairs(n_models: int) -> np.ndarray:
     """Every pair of models once, first < second, in lexicographic order: int [P, 2]."""
     return np.stack(np.triu_indices(n_models, k=1), axis=1)

@@ -1,7 +1,8 @@
 """The figure scripts, run as rules run them on small synthetic tables.
 
 No model is of category `frameworks`, one conversion rate and one interval are undefined, one pair
-is never wrong together.
+is never wrong together. Tables of predictions that others published (`published`) have no accuracy
+window, a model of classes alone, two models of one category, and many classes.
 """
 
 import importlib.util
@@ -20,6 +21,7 @@ from matplotlib import pyplot
 from scipy import stats
 
 from dissent import figures
+from dissent.reliability import VARIANTS
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "workflow" / "scripts" / "figures" / "no_one_representation"
@@ -28,15 +30,20 @@ MODELS = {
     "again": "reinit",
     "tuned": "hyper-parameters",
     "wide": "architectures",
+    "narrow": "architectures",
     "elsewhere": "datasets",
     "outside": "datasets",
 }
 COMPARED = ["again", "wide", "elsewhere"]
+PUBLISHED = {"base": "reinit", "p": "architectures", "q": "architectures", "votes": "datasets"}
 GROUPS = ["both wrong", "only 2 correct", "only 1 correct", "both correct"]
 N = 60
+PANELS = ["ensemble_gain", "ensemble_accuracy", "conversion_rate"]
 SUFFIXES = ("svg", "pdf", "png", "csv")
 COMMON = {"run": "test", "level": 0.9}
 CATEGORIES = {"categories": {model: MODELS[model] for model in COMPARED}}
+ALIKE = {"categories": {model: PUBLISHED[model] for model in ("p", "q")}}
+RANGE, N_CLASSES, EACH = 3, 100, 110
 OPTIONS = {
     "fig1_error_inconsistency": ({"pairs", "categories"}, {"base": "base", **COMMON}),
     "fig2_ensemble_gain": ({"pairs"}, {"base": "base", "rule": "mean_logit", **COMMON}),
@@ -45,15 +52,23 @@ OPTIONS = {
     "fig5_greedy": ({"greedy"}, COMMON),
     "fig6_features": ({"mixing", "selection"}, {"base": "base", **COMMON}),
     "fig7_downstream": ({"singles", "pairs"}, COMMON | CATEGORIES),
+    "shift_inconsistency": ({"means", "pairs"}, {"original": "first", **COMMON}),
+    "calibration": ({"table", "bins"}, {"data-name": "some", **COMMON}),
+    "fig1_error_inconsistency-published": ({"pairs", "categories"}, {"base": "base", **COMMON}),
+    "fig2_ensemble_gain-published": ({"pairs"}, {"base": "base", "rule": "mean_logit", **COMMON}),
+    "fig3_specialisation-published": ({"angles"}, {"run": "test"} | ALIKE),
+    "fig4_classes-published": ({"angles", "classes"}, COMMON | ALIKE),
 }
+# Tables of these names differ from those of other figures.
+OWN_TABLES = ("fig7_downstream", "shift_inconsistency", "calibration")
 
 
 def around(values):
     return {"low": values - 0.05, "high": values + 0.02}
 
 
-def pair_table(rng):
-    pairs = pd.DataFrame(combinations(MODELS, 2), columns=["model1", "model2"])
+def pair_table(rng, models):
+    pairs = pd.DataFrame(combinations(models, 2), columns=["model1", "model2"])
     ensemble = (
         f"mean_logit_{m}" for m in ("ensemble_gain", "ensemble_accuracy", "conversion_rate")
     )
@@ -67,9 +82,81 @@ def pair_table(rng):
     for member in "12":
         model = pairs[f"model{member}"]
         pairs[f"accuracy{member}"] = model.map(len) / 10
-        pairs[f"category{member}"] = model.map(MODELS)
+        pairs[f"category{member}"] = model.map(models)
         pairs[f"in_window{member}"] = model != "outside"
     return pairs.assign(n=N)
+
+
+def published_tables(rng):
+    """Pairs without a window; two models with angles in many classes."""
+    pairs = pair_table(rng, PUBLISHED).drop(columns=["in_window1", "in_window2"])
+    of_ensembles = [column for column in pairs if column.startswith("mean_logit_")]
+    pairs.loc[pairs["model2"] == "votes", of_ensembles] = np.nan
+    angles = []
+    for model in ALIKE["categories"]:
+        confidence_N2 = rng.uniform(0.3, 1, (EACH * N_CLASSES, 2))
+        correct_N2 = rng.random(confidence_N2.shape) < 0.6
+        angles.append(
+            pd.DataFrame(
+                {
+                    "example": range(len(confidence_N2)),
+                    "class": np.repeat([f"c{i}" for i in range(N_CLASSES)], EACH),
+                    "confidence1": confidence_N2[:, 0],
+                    "confidence2": confidence_N2[:, 1],
+                    "angle": np.degrees(np.arctan2(*confidence_N2.T)),
+                    "group": np.array(GROUPS)[correct_N2 @ [2, 1]],
+                    "model1": "base",
+                    "model2": model,
+                    "difference": correct_N2 @ [1, -1],
+                }
+            )
+        )
+    angles = pd.concat(angles)
+    by_class = angles.assign(inconsistent=angles["difference"] != 0).groupby(
+        ["model2", "class", "model1"], sort=False
+    )
+    classes = by_class.agg(
+        n=("difference", "size"),
+        accuracy_difference=("difference", "mean"),
+        error_inconsistency=("inconsistent", "mean"),
+    )
+    return pairs, angles, classes.reset_index()
+
+
+def shift_tables(rng):
+    models, rows = ["a", "b", "c"], []
+    for data in ("first", "second", "third"):
+        for pair in combinations(models, 2):
+            rows.append((data, *pair, N, *rng.uniform(0.1, 0.9, 2)))
+    measures = ["error_inconsistency", "error_consistency"]
+    pairs = pd.DataFrame(rows, columns=["data", "model1", "model2", "n", *measures])
+    means = pairs.melt("data", measures, "measure").groupby(["data", "measure"]).mean()
+    extra = means.rename({"error_inconsistency": "expected_error_inconsistency"}) + 0.1
+    kept = means.rename({"error_inconsistency": "error_inconsistency_at_original_kappa"}) + 0.05
+    parts = [part.drop("error_consistency", level="measure") for part in (extra, kept)]
+    means = pd.concat([means, *parts]).reset_index()
+    return means.assign(**around(means["value"]), n=N, n_models=3, n_pairs=3), pairs
+
+
+def calibration_tables(rng):
+    rows, bins = [], []
+    for members in ("a", "b", "c", "a + b", "a + c", "b + c", "a + b + c"):
+        size = len(members.split(" + "))
+        for variant in VARIANTS[: 2 if size == 1 else 3]:
+            name = {"members": members, "n_members": size, "variant": variant}
+            for measure in ("accuracy", "nll", "ece", "ece_if_calibrated"):
+                value = rng.uniform(0.1, 0.9)
+                row = name | {"measure": measure, "value": value, "n": N} | around(value)
+                if size > 1 and measure in ("accuracy", "nll"):
+                    difference = around(value / 10)
+                    ends = {f"difference_{end}": x for end, x in difference.items()}
+                    row |= {"difference": value / 10} | ends
+                rows.append(row)
+            for confidence, n in ((0.3, 19), (0.5, 20), (0.9, 21)):
+                accuracy = rng.uniform(0.1, 0.9)
+                row = {"confidence": confidence, "accuracy": accuracy, "n": n}
+                bins.append(name | row | around(accuracy))
+    return pd.DataFrame(rows), pd.DataFrame(bins)
 
 
 def specialisation_tables(rng):
@@ -145,7 +232,7 @@ def downstream_tables(rng):
 @pytest.fixture(scope="module")
 def tables():
     rng = np.random.default_rng(0)
-    pairs = pair_table(rng)
+    pairs = pair_table(rng, MODELS)
     angles, classes = specialisation_tables(rng)
     mixing, selection = probe_tables(rng)
     singles, downstream_pairs = downstream_tables(rng)
@@ -154,7 +241,19 @@ def tables():
     categories["low"], categories["high"] = around(categories["mean"]).values()
     categories.loc[1, ["low", "high"]] = np.nan
     categories = categories.assign(measure="error_inconsistency", n_models=1)
+    published_pairs, published_angles, published_classes = published_tables(rng)
+    shift_means, shift_pairs = shift_tables(rng)
+    calibration, reliability = calibration_tables(rng)
     return {
+        "published_pairs": published_pairs,
+        "published_categories": categories[categories["category"].isin(PUBLISHED.values())][1:],
+        "published_angles": published_angles.drop(columns="difference"),
+        "published_classes": published_classes,
+        "published_differences": published_angles[["class", "model2", "difference"]],
+        "shift_inconsistency_means": shift_means,
+        "shift_inconsistency_pairs": shift_pairs,
+        "calibration_table": calibration,
+        "calibration_bins": reliability,
         "pairs": pairs,
         "categories": pd.concat([categories, categories.assign(measure="conversion_rate", mean=9)]),
         "angles": angles.drop(columns="difference"),
@@ -163,8 +262,8 @@ def tables():
         "greedy": greedy_table(rng),
         "mixing": mixing,
         "selection": selection,
-        "singles": singles,
-        "downstream_pairs": downstream_pairs,
+        "fig7_downstream_singles": singles,
+        "fig7_downstream_pairs": downstream_pairs,
     }
 
 
@@ -178,10 +277,14 @@ def folder(tables, tmp_path_factory):
 
 def options(name, folder, out):
     inputs, others = OPTIONS[name]
-    paths = {table: folder / f"{table}.csv" for table in inputs}
-    if name == "fig7_downstream":
-        paths["pairs"] = folder / "downstream_pairs.csv"
+    script, _, variant = name.partition("-")
+    prefix = f"{variant or (script if script in OWN_TABLES else '')}_".lstrip("_")
+    paths = {table: folder / f"{prefix}{table}.csv" for table in inputs}
     return paths | others | {"output": [folder / out / f"{name}.{s}" for s in SUFFIXES]}
+
+
+def script_of(name):
+    return SCRIPTS / f"{name.partition('-')[0]}.py"
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +294,7 @@ def drawn(folder):
 
 
 def draw(name, folder):
-    specification = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
+    specification = importlib.util.spec_from_file_location("script", script_of(name))
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     kept, save = [], figures.save_figure
@@ -203,7 +306,7 @@ def draw(name, folder):
     arguments = options(name, folder, "here")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(figures, "save_figure", keep)
-        module.main(Namespace(**arguments))
+        module.main(Namespace(**{k.replace("-", "_"): v for k, v in arguments.items()}))
     pyplot.close("all")
     return kept[0], pd.read_csv(arguments["output"][-1], dtype={"class": str})
 
@@ -231,7 +334,7 @@ def numbers(*columns):
 def test_another_process_with_other_settings_draws_the_same_bytes(name, folder, drawn):
     (folder / "matplotlibrc").write_text("font.size: 20\nfigure.facecolor: red\n")
     chosen = options(name, folder, "there")
-    command = [sys.executable, SCRIPTS / f"{name}.py"]
+    command = [sys.executable, script_of(name)]
     for option, value in chosen.items():
         value = json.dumps(value) if isinstance(value, dict) else value
         command += [f"--{option}", *(value if isinstance(value, list) else [value])]
@@ -251,8 +354,8 @@ def test_the_figure_says_its_run_and_its_n(name, drawn):
     figure, _ = drawn[name]
     note = figure.get_supxlabel()
     assert note.startswith("Run test: ")
-    assert str(N) in note
-    assert "pairs" in note or "starting models" in note
+    assert str(N) in note or f"{N_CLASSES * EACH:,} examples" in note
+    assert any(words in note for words in ("pairs", "starting models", "data set some"))
     assert "90% bootstrap" in note or "90% normal" in note or "no intervals" in note
 
 
@@ -267,26 +370,47 @@ def test_fig1_draws_each_pair_in_the_window_with_its_chance_level(tables, drawn)
     lines = [line for line in figure.axes[0].lines if line.get_marker() == "None"]
     assert [line.get_ydata()[0] for line in lines] == means.tolist() == [0.2, 0.3, 0.4, 0.5]
     labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
-    assert labels[3:] == ["frameworks\nno pairs", "datasets\n1 pair"]
+    assert labels[2:] == ["architectures\n2 pairs", "datasets\n1 pair"]
+    assert "in the accuracy window" in figure.get_supxlabel()
+
+
+def test_fig1_names_the_points_of_a_category_with_few(drawn):
+    figure, table = drawn["fig1_error_inconsistency-published"]
+    pairs = table[table["drawn"] == "pair"].set_index("model")["error_inconsistency"]
+    assert {text.get_text(): text.xy[1] for text in figure.axes[0].texts} == pairs.to_dict()
+    labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert labels == ["architectures\n2 pairs", "datasets\n1 pair"]
+    assert "window" not in figure.get_supxlabel()
 
 
 def test_fig2_draws_pairs_means_and_the_other_pairs(tables, drawn):
     figure, table = drawn["fig2_ensemble_gain"]
-    panels = ["ensemble_gain", "ensemble_accuracy", "conversion_rate"]
     inside = tables["pairs"].query("model2 != 'outside'")
-    assert len(inside) == 10
-    for axes, panel in zip(figure.axes, panels, strict=True):
+    assert len(inside) == 15
+    for axes, panel in zip(figure.axes, PANELS, strict=True):
         rows = table[table["panel"] == panel]
         columns = ["error_inconsistency", "value"]
         assert marks(axes) == points(rows[columns])
         means = rows[rows["drawn"] == "category mean"]
         source = inside[["error_inconsistency", f"mean_logit_{panel}"]]
-        assert marks(axes) - points(means[columns]) <= points(source)
-        assert points(source) <= marks(axes)
-        # One model a category, so that its pair is the mean.
-        assert points(means[columns]) <= points(source)
+        assert points(source) == marks(axes) - points(means[columns])
+        # The only category of several pairs.
+        several = inside.query("model1 == 'base' and category2 == 'architectures'")
+        assert points(means[columns]) == points([several[list(source)].mean()])
     alone = table.loc[table["drawn"] == "base alone", "value"]
     assert alone.tolist() == [0.4]
+
+
+def test_fig2_says_how_many_pairs_have_no_ensemble(tables, drawn):
+    figure, _ = drawn["fig2_ensemble_gain-published"]
+    of_base = tables["published_pairs"].query("model1 == 'base'")
+    assert "2 pairs with base, 1 without\n" in figure.get_supxlabel()
+    assert "3 more pairs have no ensemble" in figure.get_supxlabel()
+    entries = {text.get_text() for text in figure.legends[0].get_texts()}
+    assert entries == {"architectures", "category mean", "pair without base"}
+    for axes, panel in zip(figure.axes, PANELS, strict=True):
+        named = {text.get_text() for text in axes.texts} & set(PUBLISHED)
+        assert named == set(of_base.dropna(subset=f"mean_logit_{panel}")["model2"])
 
 
 def test_fig3_counts_examples_and_draws_the_most_different_pair(tables, drawn):
@@ -303,6 +427,18 @@ def test_fig3_counts_examples_and_draws_the_most_different_pair(tables, drawn):
             among = angles[(angles["model2"] == row.model2) & (angles["group"] == group)]["angle"]
             assert row.examples == sum(row.angle_from <= a < row.angle_to for a in among)
     assert len(axes["both wrong"].patches) == 2
+
+
+def test_fig3_tells_models_of_one_category_apart_and_thins_the_plane(tables, drawn):
+    figure, _ = drawn["fig3_specialisation-published"]
+    axes = {axes.get_label(): axes for axes in figure.axes}
+    angles = tables["published_angles"]
+    every = angles[angles["model2"] == "q"].iloc[::11]
+    assert marks(axes["plane"]) == points(every[["confidence2", "confidence1"]])
+    assert len(every) == 1000
+    assert "one in 11 of the examples" in figure.get_supxlabel()
+    colors = {tuple(patch.get_edgecolor()) for patch in axes["both wrong"].patches}
+    assert len(colors) == 2
 
 
 def test_fig4_has_each_class_its_n_and_the_interval_of_the_difference(tables, drawn):
@@ -322,6 +458,36 @@ def test_fig4_has_each_class_its_n_and_the_interval_of_the_difference(tables, dr
             np.testing.assert_allclose(row[["low", "high"]].astype(float), expected, atol=1e-9)
     labels = [label.get_text() for label in figure.axes[-1].get_xticklabels()]
     assert labels == ["01\n20", "x\n20", "y\n20"]
+
+
+def test_fig4_pools_ranges_of_many_classes(tables, drawn, folder):
+    figure, table = drawn["fig4_classes-published"]
+    angles = tables["published_angles"]
+    for i, model in enumerate(ALIKE["categories"]):
+        left, right = figure.axes[2 * i : 2 * i + 2]
+        rows = table[table["model2"] == model]
+        assert heights(left) == numbers(rows[rows["panel"] == "angle"]["angle"])
+        assert all(line.get_rasterized() for line in left.lines if line.get_marker() == ".")
+        differences = rows[rows["panel"] == "accuracy difference"].set_index("class")
+        assert len(differences) == len(right.patches) == 34
+        medians = rows[rows["panel"] == "median angle"].set_index(["class", "group"])["angle"]
+        source = tables["published_differences"].query("model2 == @model")
+        for first in range(0, N_CLASSES, RANGE):
+            names = [f"c{at}" for at in range(first, min(first + RANGE, N_CLASSES))]
+            name = f"{names[0]} to {names[-1]}"
+            inside = source[source["class"].isin(names)]["difference"]
+            row = differences.loc[name]
+            assert row["accuracy_difference"] == pytest.approx(inside.mean())
+            assert row["n"] == len(inside)
+            ends = stats.norm.interval(0.9, inside.mean(), inside.std(ddof=0) / len(inside) ** 0.5)
+            np.testing.assert_allclose(row[["low", "high"]].astype(float), ends)
+            among = angles[(angles["model2"] == model) & angles["class"].isin(names)]
+            for group in ("only 1 correct", "only 2 correct"):
+                expected = among[among["group"] == group]["angle"].median()
+                assert medians[name, group] == pytest.approx(expected)
+    labels = [label.get_text() for label in figure.axes[-1].get_xticklabels()]
+    assert labels == ["c0", "c24", "c48", "c72", "c96"]
+    assert (folder / "here/fig4_classes-published.svg").stat().st_size < 10**6
 
 
 def test_fig5_draws_every_size_and_the_first_model_of_each_start(tables, drawn):
@@ -365,15 +531,56 @@ def test_fig7_draws_models_their_matrix_and_pairs(tables, drawn):
     figure, table = drawn["fig7_downstream"]
     single, matrix, joined, gained = figure.axes
     singles, pairs = (table[table["panel"] == panel] for panel in ("singles", "pairs"))
-    assert marks(single) == points(tables["singles"][["accuracy", "map"]])
+    assert marks(single) == points(tables["fig7_downstream_singles"][["accuracy", "map"]])
     assert points(singles[["accuracy", "map"]]) == marks(single)
-    source = tables["downstream_pairs"]
+    source = tables["fig7_downstream_pairs"]
     in_cells = [[0, np.nan], [1, 2]]
     expected = [[source["error_inconsistency"].get(i, np.nan) for i in row] for row in in_cells]
     np.testing.assert_allclose(np.ma.filled(matrix.images[0].get_array(), np.nan), expected)
     for axes, measure in ((joined, "map"), (gained, "gain")):
         columns = ["error_inconsistency", measure]
         assert marks(axes) == points(pairs[columns]) == points(source[columns])
-    assert joined.lines[-1].get_ydata()[0] == tables["singles"]["map"].max()
+    assert joined.lines[-1].get_ydata()[0] == tables["fig7_downstream_singles"]["map"].max()
     np.testing.assert_allclose(pairs[["gain_low", "gain_high"]], source[["low", "high"]])
     assert pairs["letter"].tolist() == ["AB", "AC", "BC"]
+
+
+def test_shift_draws_pairs_against_the_original_and_means(tables, drawn):
+    figure, table = drawn["shift_inconsistency"]
+    left, centre, right = figure.axes
+    pairs = tables["shift_inconsistency_pairs"].set_index(["data", "model1", "model2"])
+    means = tables["shift_inconsistency_means"].set_index(["measure", "data"])
+    for axes, measure in ((left, "error_inconsistency"), (centre, "error_consistency")):
+        values = pairs[measure].unstack("data")
+        expected = points(values[["first", "second"]]) | points(values[["first", "third"]])
+        of_means = means.loc[measure, "value"]
+        assert marks(axes) == expected | {
+            tuple(of_means[["first", data]].round(9)) for data in ("second", "third")
+        }
+        text = axes.texts[0].get_text()
+        assert "first" in text and "second" in text
+    shown = table[table["drawn"] == "mean"]
+    assert heights(right) == numbers(shown.query("measure != 'error_consistency'")["value"])
+    # The first data set has its own kappa anyway.
+    assert len(shown.query("measure == 'error_inconsistency_at_original_kappa'")) == 2
+    assert "3 pairs of 3 models" in figure.get_supxlabel()
+
+
+def test_calibration_draws_full_bins_and_every_combination(tables, drawn):
+    figure, table = drawn["calibration"]
+    upper, lower = figure.axes[:3], figure.axes[3:]
+    bins = tables["calibration_bins"].query("n >= 20")
+    for axes, variant in zip(upper, ("raw", "members_scaled"), strict=False):
+        single = bins[(bins["n_members"] == 1) & (bins["variant"] == variant)]
+        assert marks(axes) == points(single[["confidence", "accuracy"]])
+    assert marks(upper[2]) == points(bins.query("n_members == 3")[["confidence", "accuracy"]])
+    measures = tables["calibration_table"]
+    for axes, measure in zip(lower, ("accuracy", "nll"), strict=False):
+        differences = measures.loc[measures["measure"] == measure, "difference"]
+        assert {x for x, _ in marks(axes)} == numbers(differences)
+        assert sum("alone" in text.get_text() for text in axes.texts) == 3
+    errors = measures[measures["measure"].str.startswith("ece")]["value"]
+    assert {x for x, _ in marks(lower[2])} == numbers(errors)
+    labels = [label.get_text() for label in lower[0].get_yticklabels()]
+    assert labels == ["A", "B", "C", "A + B", "A + C", "B + C", "A + B + C"]
+    assert len(table[table["panel"] == "reliability"]) == 2 * (3 * 2 + 3)

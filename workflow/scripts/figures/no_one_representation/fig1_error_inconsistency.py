@@ -22,19 +22,24 @@ def draw(
     """The figure and what it draws."""
     table, n = drawn(pairs, categories, base), pairs["n"].iloc[0]
     is_pair = table["drawn"] == "pair"
+    present = [category for category in figures.STYLES if (table["category"] == category).any()]
     figure, axes = pyplot.subplots(figsize=(figures.WIDTH, 3.6), layout="constrained")
     ticks = []
-    for x, (category, style) in enumerate(figures.STYLES.items()):
+    for x, category in enumerate(present):
+        color = figures.STYLES[category].color
         rows = table[is_pair & (table["category"] == category)]
-        ticks.append(f"{category}\n{len(rows) or 'no'} pair{'s' * (len(rows) != 1)}")
+        ticks.append(f"{category}\n{len(rows)} pair{'s' * (len(rows) != 1)}")
         for mean in table[~is_pair & (table["category"] == category)].itertuples():
             ends = [x - 0.42, x + 0.42]
-            axes.fill_between(ends, mean.low, mean.high, color=style.color, alpha=0.2, linewidth=0)
-            axes.plot(ends, [mean.error_inconsistency] * 2, color=style.color)
+            axes.fill_between(ends, mean.low, mean.high, color=color, alpha=0.2, linewidth=0)
+            axes.plot(ends, [mean.error_inconsistency] * 2, color=color)
         x_P = x + figures.spread(rows["category"], 0.8)
         figures.whiskers(axes, x_P, rows["low"], rows["high"])
         figures.points(axes, x_P, rows["error_inconsistency"], category)
         axes.plot(x_P, rows["chance"], linestyle="none", marker="_", color="0.3", markersize=7)
+        below = {"xytext": (0, -12), "textcoords": "offset points", "ha": "center", "va": "center"}
+        for place in zip(figures.names_of_few(rows), x_P, rows["error_inconsistency"], strict=True):
+            axes.annotate(place[0], place[1:], **below)
     axes.set_xticks(range(len(ticks)), ticks)
     axes.grid(axis="x", visible=False)
     axes.set_xlim(-0.5, len(ticks) - 0.5)
@@ -47,10 +52,11 @@ def draw(
         figures.handle("chance level: independent errors", marker="_", color="0.3", markersize=7),
     ]
     figure.legend(handles=handles, loc="outside upper right", ncols=3)
+    others = "a model in the accuracy window" if figures.has_window(pairs) else "another model"
     figures.footnote(
         figure,
         run,
-        f"{n:,} examples, {is_pair.sum()} pairs of {base} and a model in the accuracy window",
+        f"{n:,} examples, {is_pair.sum()} pairs of {base} and {others}",
         f"Whiskers: {level:.0%} bootstrap over examples; bands: of the mean, over models too",
     )
     return figure, table

@@ -33,29 +33,36 @@ def draw(
     size = figures.WIDTH, 3.3
     figure, all_axes = pyplot.subplots(1, 3, figsize=size, layout="constrained", sharex=True)
     for axes, (panel, (title, label)) in zip(all_axes, PANELS.items(), strict=True):
-        draw_panel(axes, table[table["panel"] == panel])
+        draw_panel(axes, table[table["panel"] == panel], base)
         axes.set(title=title, xlabel="error inconsistency (%)", ylabel=label)
         figures.percent(axes.xaxis, axes.yaxis)
+    is_gain = table["panel"] == "ensemble_gain"
+    counts = table[is_gain & table["value"].notna()]["drawn"].value_counts()
+    missing = (is_gain & table["value"].isna()).sum()
     star = {"marker": "*", "markersize": 11, "color": "white", "markeredgecolor": "black"}
+    others = {
+        "category mean": figures.handle("category mean", **star),
+        "other pair": figures.handle("pair without base", marker=".", color="0.75"),
+    }
     handles = [
-        *figures.category_handles(table["category"]),
-        figures.handle("category mean", **star),
-        figures.handle("pair without base", marker=".", color="0.75"),
+        *figures.category_handles(table.loc[table["value"].notna(), "category"]),
+        *(handle for drawn, handle in others.items() if drawn in counts),
     ]
     close = {"handletextpad": 0.1, "columnspacing": 0.8}
     figure.legend(handles=handles, loc="outside upper center", ncols=7, **close)
-    counts = table[table["panel"] == "ensemble_gain"]["drawn"].value_counts()
-    figures.footnote(
-        figure,
-        run,
+    in_window = "; all other models are in the accuracy window" if figures.has_window(pairs) else ""
+    facts = [
         f"{pairs['n'].iloc[0]:,} examples, {counts.get('pair', 0)} pairs with {base}, "
-        f"{counts.get('other pair', 0)} without; all other models are in the accuracy window",
+        f"{counts.get('other pair', 0)} without{in_window}",
         f"Ensembles by {rule.replace('_', ' ')}; whiskers: {level:.0%} bootstrap over examples",
-    )
+    ]
+    if missing:
+        facts.append(f"{missing} more pairs have no ensemble: too little is known of a member")
+    figures.footnote(figure, run, *facts)
     return figure, table
 
 
-def draw_panel(axes: Axes, table: pd.DataFrame) -> None:
+def draw_panel(axes: Axes, table: pd.DataFrame, base: str) -> None:
     x, value, kind = table["error_inconsistency"], table["value"], table["drawn"]
     behind = kind == "other pair"
     axes.plot(x[behind], value[behind], linestyle="none", marker=".", color="0.8", markersize=3)
@@ -71,6 +78,12 @@ def draw_panel(axes: Axes, table: pd.DataFrame) -> None:
             right_end = {"xycoords": axes.get_yaxis_transform(), "ha": "right"}
             above = {"xytext": (0, 2), "textcoords": "offset points", "color": figures.GREY}
             axes.annotate(name, (1, height), **right_end, **above)
+    of_base = table[kind == "pair"]
+    model = of_base["model1"].where(of_base["model1"] != base, of_base["model2"])
+    names = figures.names_of_few(of_base.assign(model=model))
+    figures.label_points(axes, of_base["error_inconsistency"], of_base["value"], names)
+    if names.any():
+        axes.margins(x=0.15)
 
 
 def drawn(pairs: pd.DataFrame, base: str, rule: str) -> pd.DataFrame:
@@ -83,21 +96,26 @@ def drawn(pairs: pd.DataFrame, base: str, rule: str) -> pd.DataFrame:
         "conversion_rate": ("half", 0.5),
     }
     without_base = (pairs[["model1", "model2"]] != base).all(axis=1)
-    others = pairs[without_base & pairs["in_window1"] & pairs["in_window2"]]
+    others = figures.compared(pairs[without_base])
     parts = []
     for panel, line in lines.items():
         measure = f"{rule}_{panel}"
         names = {measure: "value", f"{measure}_low": "low", f"{measure}_high": "high"}
         points = of_base.rename(columns=names)
-        means = points.groupby("category")[["error_inconsistency", "value"]].mean().reset_index()
         rows = {
             "pair": points,
             "other pair": others.rename(columns={measure: "value"}),
-            "category mean": means,
+            "category mean": category_means(points),
             line[0]: pd.DataFrame({"value": [line[1]]}),
         }
         parts += [rows[kind].assign(panel=panel, drawn=kind) for kind in rows]
     return pd.concat([part.reindex(columns=COLUMNS) for part in parts])
+
+
+def category_means(points: pd.DataFrame) -> pd.DataFrame:
+    """Mean point of each category that has several."""
+    places = points.dropna(subset="value").groupby("category")[["error_inconsistency", "value"]]
+    return places.mean()[places.size() > 1].reset_index()
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ HISTOGRAMS = {
 }
 PLANE = ["model2", "category", "group", "example", "confidence1", "confidence2", "angle"]
 EDGES = np.linspace(0, 90, 19)  # degrees
+SHOWN = 1000  # points of the plane that can be told apart
 EQUAL = 45  # degrees: beyond it, model 1 is the more confident, and its prediction likely wins
 
 
@@ -35,24 +37,27 @@ def draw(angles: pd.DataFrame, categories: dict[str, str], run: str) -> tuple[Fi
     others = figures.by_category(angles["model2"], categories)
     angles = angles.assign(category=angles["model2"].map(categories))
     plane = angles.loc[angles["model2"] == others[-1], PLANE].assign(panel="plane")
-    table = pd.concat([plane, histograms(angles)])
+    step = math.ceil(len(plane) / SHOWN)
+    table = pd.concat([plane[::step], histograms(angles)])
     base = angles["model1"].iloc[0]
     figure = pyplot.figure(figsize=(figures.WIDTH, 5), layout="constrained")
     axes = figure.subplot_mosaic([["plane", *list(HISTOGRAMS)[:2]], ["key", *list(HISTOGRAMS)[2:]]])
     draw_plane(axes["plane"], table[table["panel"] == "plane"], base)
+    ranks = figures.rank_in_category(others, categories)
     for panel, title in HISTOGRAMS.items():
-        draw_histograms(axes[panel], table[table["panel"] == panel])
+        draw_histograms(axes[panel], table[table["panel"] == panel], ranks)
         axes[panel].set_title(title.format(base=base))
         axes[panel].set_xlabel("angle θ (degrees)")
     axes["both correct"].set_ylabel("examples")
     axes["only 2 correct"].set_ylabel("examples")
     draw_key(axes["key"], others, categories, base)
+    thinned = f"; plane: one in {step} of the examples" if step > 1 else ""
     figures.footnote(
         figure,
         run,
         f"{angles['example'].nunique():,} examples on which exactly one model of at least one pair "
         f"is right, {len(others)} pairs",
-        f"Bins of {EDGES[1]:.0f}°; counts, no intervals",
+        f"Bins of {EDGES[1]:.0f}°; counts, no intervals" + thinned,
     )
     return figure, table
 
@@ -81,9 +86,10 @@ def draw_plane(axes: Axes, table: pd.DataFrame, base: str) -> None:
     axes.set(xlabel=f"confidence of {table['model2'].iloc[0]}", ylabel=f"confidence of {base}")
 
 
-def draw_histograms(axes: Axes, table: pd.DataFrame) -> None:
-    for (_, category), rows in table.groupby(["model2", "category"]):
-        axes.stairs(rows["examples"], EDGES, baseline=None, linewidth=1.5, **figures.line(category))
+def draw_histograms(axes: Axes, table: pd.DataFrame, ranks: dict[str, int]) -> None:
+    for (model, category), rows in table.groupby(["model2", "category"]):
+        look = figures.line(category, ranks[model])
+        axes.stairs(rows["examples"], EDGES, baseline=None, linewidth=1.5, **look)
     axes.axvline(EQUAL, color="black", linestyle=":")
     axes.set_xticks(range(0, 91, 15))
     axes.set_ylim(bottom=0)
@@ -92,13 +98,17 @@ def draw_histograms(axes: Axes, table: pd.DataFrame) -> None:
 def draw_key(axes: Axes, others: list[str], categories: dict[str, str], base: str) -> None:
     """The legend, where the paper has no panel."""
     axes.set_axis_off()
-    pairs = [(f"{model} ({categories[model]})", categories[model]) for model in others]
+    ranks = figures.rank_in_category(others, categories)
+    pairs = [
+        (f"{model} ({categories[model]})", figures.line(categories[model], ranks[model]))
+        for model in others
+    ]
     groups = [
         (HISTOGRAMS[group].format(base=base).lower(), look)
         for group, look in figures.CORRECTNESS.items()
     ]
     handles = [
-        *(figures.handle(label, **figures.line(category)) for label, category in pairs),
+        *(figures.handle(label, **look) for label, look in pairs),
         figures.handle("equally confident", color="black", linestyle=":"),
         *(figures.handle(label, **look) for label, look in groups),
     ]
