@@ -4,11 +4,17 @@ CORES ?= all
 
 IN_ENVIRONMENT = PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: figures environment report gallery test lint lock bench
+.PHONY: figures published environment report gallery test lint lock bench
+
+SNAKEMAKE = $(IN_ENVIRONMENT) snakemake --workflow-profile workflow/profiles/default --cores $(CORES)
 
 figures: .venv/.stamp
-	@$(IN_ENVIRONMENT) snakemake --workflow-profile workflow/profiles/default --cores $(CORES) figures
+	@$(SNAKEMAKE) figures
 	@$(IN_ENVIRONMENT) python workflow/scripts/summarise.py --run demo
+
+published: .venv/.stamp
+	@$(SNAKEMAKE) figures --configfile config/published.yaml
+	@$(IN_ENVIRONMENT) python workflow/scripts/summarise.py --run published
 
 environment: .venv/.stamp
 
@@ -16,7 +22,7 @@ report: figures
 	@mkdir -p build
 	@$(IN_ENVIRONMENT) snakemake --report build/report-demo.zip figures
 
-gallery: figures
+gallery: figures published
 	@$(IN_ENVIRONMENT) python workflow/scripts/gallery.py
 
 test: .venv/.stamp

@@ -15,8 +15,29 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/checkpoints.smk"
 include: "workflow/rules/logits.smk"
 include: "workflow/rules/metrics.smk"
-include: "workflow/rules/no_one_representation.smk"
-include: "workflow/rules/no_one_representation_figures.smk"
+
+
+if RUN.ensembling:
+
+    include: "workflow/rules/ensembling.smk"
+
+
+if RUN.no_one_representation:
+
+    include: "workflow/rules/no_one_representation.smk"
+    include: "workflow/rules/no_one_representation_figures.smk"
+
+
+if RUN.linear_connectivity:
+
+    include: "workflow/rules/linear_connectivity.smk"
+
+
+if RUN.very_large_dropout:
+
+    include: "workflow/rules/very_large_dropout.smk"
+
+
 include: "workflow/rules/claims.smk"
 
 
@@ -36,7 +57,6 @@ localrules:
     logits,
     metrics,
     figures,
-    no_one_representation,
 
 
 # The phases, in their order; dvc.yaml has a stage for each.
@@ -57,13 +77,13 @@ rule logits:
 
 rule metrics:
     input:
-        MODEL_TABLE,
-        PAIR_TABLE,
-        PAPER_METRICS_FILES,
+        METRICS_FILES,
+        STATISTICS,
 
 
 rule figures:
     default_target: True
     input:
+        METRICS_FILES,
         FIGURE_FILES,
         CLAIMS_FILES,

@@ -12,8 +12,8 @@ import yaml
 
 from conftest import TOOLS, clone_of, edited, run
 
-PAIRS = "results/demo/metrics/pairs.csv"
-MODELS = "results/demo/metrics/models.csv"
+PAIRS = "results/demo/metrics/handwritten/pairs.csv"
+MODELS = "results/demo/metrics/handwritten/models.csv"
 FIG1 = "results/demo/figures/no_one_representation/fig1_error_inconsistency.svg"
 LEDGER = Path("results/demo/provenance")
 
@@ -146,7 +146,7 @@ def test_a_record_that_is_no_record_is_named(clone):
     with edited(record_of(clone, PAIRS), "{"):
         process = dissent(clone, "audit")
     assert process.returncode == 1
-    assert "results/demo/provenance/metrics/pairs.csv.json" in process.stderr
+    assert "results/demo/provenance/metrics/handwritten/pairs.csv.json" in process.stderr
     assert len(process.stderr.strip().splitlines()) == 1
 
 
@@ -204,10 +204,10 @@ def test_a_stage_that_the_lock_does_not_have_was_never_sealed(clone):
 
 
 def test_a_run_that_no_stage_covers_is_named_with_the_option(clone):
-    process = dissent(clone, "audit", "results/test/metrics/pairs.csv")
+    process = dissent(clone, "audit", "results/test/metrics/handwritten/pairs.csv")
     assert process.returncode == 1
     (said,) = process.stderr.splitlines()
-    assert "results/test/metrics/pairs.csv is not in results/demo" in said
+    assert "results/test/metrics/handwritten/pairs.csv is not in results/demo" in said
     assert "--configfile" in said
 
 

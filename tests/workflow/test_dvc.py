@@ -55,7 +55,9 @@ def test_every_result_and_every_record_is_sealed(sealed):
     sealed_files = sum(out.get("nfiles", 1) for stage in stages.values() for out in stage["outs"])
     files = set(contents(sealed / RESULTS))
     assert sealed_files == len(files)
-    assert {f"provenance/{name}.json" for name in ("claims.csv", "metrics/pairs.csv")} < files
+    assert {
+        f"provenance/{name}.json" for name in ("claims.csv", "metrics/handwritten/pairs.csv")
+    } < files
     assert [path.name for path in (sealed / "results").iterdir()] == ["demo"]
     assert run(sealed, "git", "status", "--porcelain") == ""
 

@@ -20,16 +20,21 @@ FORBIDDEN_CALLS = ("directory", "protected", "ancient", "touch", "temp", "dynami
 
 
 def rules():
-    """The rules of the `test` run and of a model from a file, as Snakemake has parsed them."""
+    """The rules of the `test` and `published` runs and of a model from a file, by name, parsed."""
     table = Path(tempfile.mkdtemp()) / "models.csv"
-    row = f"mine,reinit,file,,,,test_resnet,config/test.yaml,{'0' * 64},,\n"
-    table.write_text(Path("config/models/test.csv").read_text() + row)
+    header, *rows = Path("config/models/test.csv").read_text().splitlines(keepends=True)
+    mine = {"model": "mine", "category": "reinit", "source": "file", "architecture": "test_resnet"}
+    mine |= {"location": "config/test.yaml", "sha256": "0" * 64}
+    row = ",".join(mine.get(column, "") for column in header.strip().split(","))
+    table.write_text("".join([header, *rows, row]))
+    return parsed("config/test.yaml", models=str(table)) | parsed("config/published.yaml")
+
+
+def parsed(run, **config):
     with SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
         workflow = api.workflow(
             resource_settings=ResourceSettings(cores=1),
-            config_settings=ConfigSettings(
-                configfiles=[Path("config/test.yaml")], config={"models": str(table)}
-            ),
+            config_settings=ConfigSettings(configfiles=[Path(run)], config=config),
             snakefile=Path("Snakefile"),
         )._workflow
         return {rule.name: rule for rule in workflow.rules if rule.output}

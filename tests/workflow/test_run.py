@@ -32,7 +32,7 @@ def test_every_claim_gets_a_verdict(finished):
 
 
 def test_the_identity_of_ensembles_holds_for_every_pair(finished):
-    pairs = pd.read_csv(finished[0] / "results/test/metrics/pairs.csv")
+    pairs = pd.read_csv(finished[0] / "results/test/metrics/handwritten/pairs.csv")
     assert len(pairs) == len(MODELS) * (len(MODELS) - 1) / 2
     for rule in ("mean_probability", "mean_logit", "most_confident"):
         assert pairs[f"{rule}_identity_residual"].abs().max() < 1e-12

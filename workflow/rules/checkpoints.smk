@@ -1,6 +1,8 @@
 # Checkpoints: one safetensors file a model, trained here or taken over from a file.
 # One rule a batch: the models of a batch share a process, since starting one costs seconds.
-CHECKPOINT_FILES = [checkpoint_file(model) for model in MODELS]
+CHECKPOINT_FILES = [
+    checkpoint_file(model) for model, row in MODELS.items() if row.source != "predictions"
+]
 
 
 def training_data(recipes):
@@ -75,7 +77,7 @@ for model, row in MODELS.items():
         input:
             **code("checkpoints/import_checkpoint.py"),
             weights=row.location,
-            data=data_file(RUN.no_one_representation.data),
+            data=data_file(COMPARED[0]),
         output:
             checkpoint_file(model),
         log:

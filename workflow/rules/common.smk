@@ -3,20 +3,30 @@ import json
 
 from snakemake.exceptions import WorkflowError
 
+from dissent import config_table_checks
 from dissent.commandline import InputError
 from dissent.config import batches, load_models, load_run
+from dissent.config_checks import downloads, is_address
+from dissent.config_data import OFFERS, Format
 from dissent.config_shapes import CATEGORIES
+from dissent.fetching import local_path
 from dissent.provenance import guard
 from dissent.provenance.imports import local_modules
 from dissent.provenance.record import recorded
 
 try:
     RUN = load_run(config, workflow.configfiles[-1])
-    MODELS = load_models(RUN.models, RUN)
+    MODELS, PREDICTIONS = load_models(RUN.models, RUN)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
-BATCHES = batches(MODELS)
+BATCHES = batches(row for row in MODELS.values() if row.source != "predictions")
+# The data sets of images on which models are compared, by themselves or relabelled.
+COMPARED = [
+    data
+    for data in dict.fromkeys(RUN.data[name].relabels or name for name in RUN.metrics.data)
+    if OFFERS[RUN.data[data].kind].images
+]
 RESULTS = f"results/{RUN.run}"
 LOGS = f"logs/{RUN.run}"
 CATEGORY_OF = {model: MODELS[model].category for model in MODELS}
@@ -29,7 +39,8 @@ def code(script):
     that use it.
     """
     path = Path("workflow/scripts") / script
-    family = "torch" if path.parts[2] in ("checkpoints", "logits") else "analysis"
+    in_torch = path.parts[2] == "checkpoints" or path.name == "cache_logits.py"
+    family = "torch" if in_torch else "analysis"
     return {
         "script": str(path),
         "modules": local_modules(path),
@@ -53,7 +64,34 @@ def checkpoint_file(model):
 
 
 def logits_file(model, data):
-    return f"{RESULTS}/logits/{data}/{model}.safetensors"
+    """What a model says of a data set; new labels of old examples change nothing about that."""
+    return f"{RESULTS}/logits/{RUN.data[data].relabels or data}/{model}.safetensors"
+
+
+def models_on(data):
+    """The models that say something of a data set."""
+    return config_table_checks.models_on(data, RUN, MODELS, PREDICTIONS)
+
+
+def local(location):
+    """Where a job finds a file that the config names: an address is fetched first."""
+    return f"{RESULTS}/downloads/{local_path(location)}" if is_address(location) else location
+
+
+def categories_of(models):
+    """Model id to category of just these, so that a new row of the model table changes nothing."""
+    return compact({model: CATEGORY_OF[model] for model in models})
+
+
+FIGURE_FORMATS = ("svg", "pdf", "png", "csv")
+
+
+def figure_files(stem, caption, category, labels):
+    """The four files of a figure; the svg goes into the report, with a caption."""
+    files = {suffix: f"{stem}.{suffix}" for suffix in FIGURE_FORMATS}
+    caption = f"../report/{caption}.rst"
+    in_report = report(files["svg"], caption=caption, category=category, labels=labels)
+    return files | {"svg": in_report}
 
 
 def compact(value):

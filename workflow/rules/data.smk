@@ -1,5 +1,86 @@
-# Data sets: images, labels, splits and example ids, one file each.
+# Data sets: images, labels, splits and example ids, one file each; and what they are fetched from.
 DATA_FILES = [data_file(name) for name in RUN.data]
+MADE = [name for name in RUN.data if not RUN.data[name].labels]
+READ = [name for name in RUN.data if RUN.data[name].labels]
+# By the path of the fetched file, what is fetched; the same address once.
+DOWNLOADS = {
+    local(file.location): file
+    for file in (*PREDICTIONS.values(), *(file for _, file in downloads(RUN)))
+    if is_address(file.location)
+}
+
+
+def one_of(names):
+    """A wildcard's pattern: exactly these."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
+rule fetch:
+    input:
+        **code("data/fetch.py"),
+    output:
+        f"{RESULTS}/downloads/{{path}}",
+    log:
+        f"{LOGS}/fetch/{{path}}.log",
+    benchmark:
+        f"{LOGS}/benchmarks/fetch/{{path}}.tsv"
+    wildcard_constraints:
+        path=one_of(str(Path(path).relative_to(f"{RESULTS}/downloads")) for path in DOWNLOADS),
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+    params:
+        url=lambda wildcards: DOWNLOADS[f"{RESULTS}/downloads/{wildcards.path}"].location,
+        sha256=lambda wildcards: DOWNLOADS[f"{RESULTS}/downloads/{wildcards.path}"].sha256,
+        licence=lambda wildcards: DOWNLOADS[f"{RESULTS}/downloads/{wildcards.path}"].licence,
+        citation=lambda wildcards: DOWNLOADS[f"{RESULTS}/downloads/{wildcards.path}"].citation or "",
+    message:
+        "Fetching {wildcards.path}"
+    shell:
+        run_script(
+            "--url {params.url:q} --sha256 {params.sha256:q} --licence {params.licence:q}"
+            " --citation {params.citation:q} --output {output:q}"
+        )
+
+
+rule read_labels:
+    input:
+        **code("data/read_labels.py"),
+        labels=lambda wildcards: local(RUN.data[wildcards.name].labels.location),
+        relabels=lambda wildcards: (
+            data_file(RUN.data[wildcards.name].relabels)
+            if RUN.data[wildcards.name].relabels
+            else []
+        ),
+    output:
+        f"{RESULTS}/data/{{name}}.safetensors",
+    log:
+        f"{LOGS}/read_labels/{{name}}.log",
+    benchmark:
+        f"{LOGS}/benchmarks/read_labels/{{name}}.tsv"
+    wildcard_constraints:
+        name=one_of(READ),
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    params:
+        layout=lambda wildcards: compact(RUN.data[wildcards.name].labels.model_dump()),
+        classes=lambda wildcards: compact(RUN.data[wildcards.name].classes),
+        seed=lambda wildcards: RUN.data[wildcards.name].seed,
+        splits=lambda wildcards: compact(RUN.data[wildcards.name].splits),
+        row_order=lambda wildcards: RUN.data[wildcards.name].row_order or "",
+    message:
+        "Labels of {wildcards.name}"
+    shell:
+        run_script(
+            "--name {wildcards.name:q} --labels {input.labels:q} --layout {params.layout:q}"
+            " --classes {params.classes:q} --seed {params.seed} --splits {params.splits:q}"
+            " --row-order {params.row_order:q} --relabels {input.relabels:q} --output {output:q}"
+        )
 
 
 rule make_dataset:
@@ -12,7 +93,7 @@ rule make_dataset:
     benchmark:
         f"{LOGS}/benchmarks/make_dataset/{{name}}.tsv"
     wildcard_constraints:
-        name="|".join(map(re.escape, RUN.data)),
+        name=one_of(MADE),
     conda:
         "../../envs/analysis.yaml"
     threads: 1
@@ -21,7 +102,7 @@ rule make_dataset:
     params:
         kind=lambda wildcards: RUN.data[wildcards.name].kind,
         seed=lambda wildcards: RUN.data[wildcards.name].seed,
-        size=lambda wildcards: RUN.data[wildcards.name].size,
+        size=lambda wildcards: RUN.data[wildcards.name].size or "",
         splits=lambda wildcards: compact(RUN.data[wildcards.name].splits),
     message:
         "Data set {wildcards.name}"

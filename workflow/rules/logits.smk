@@ -1,6 +1,16 @@
 # Logits files: what every model says of every data set it is read on, batch by batch.
-EVALUATED = [RUN.no_one_representation.data, RUN.no_one_representation.downstream.data]
-LOGITS_FILES = [logits_file(model, data) for data in EVALUATED for model in MODELS]
+EVALUATED = COMPARED
+if RUN.no_one_representation and RUN.no_one_representation.downstream:
+    EVALUATED = [*COMPARED, RUN.no_one_representation.downstream.data]
+LOGITS_FILES = [
+    *(
+        logits_file(row.model, data)
+        for data in EVALUATED
+        for row in MODELS.values()
+        if row.source != "predictions"
+    ),
+    *(logits_file(model, data) for model, data in PREDICTIONS),
+]
 
 
 for batch, members in BATCHES.items():
@@ -30,5 +40,51 @@ for batch, members in BATCHES.items():
         shell:
             run_script(
                 "--checkpoints {input.checkpoints:q} --data {input.data:q} --threads {threads}"
+                " --output {params.folder:q}"
+            )
+
+
+for batch, rows in batches(PREDICTIONS.values()).items():
+    formats = [RUN.formats[row.format] if row.format else Format() for row in rows]
+
+    rule:
+        name:
+            f"predictions_{batch}"
+        input:
+            **code("logits/import_predictions.py"),
+            files=[local(row.location) for row in rows],
+            data=[data_file(name) for name in sorted({row.data for row in rows})],
+        output:
+            [logits_file(row.model, row.data) for row in rows],
+        log:
+            f"{LOGS}/import_predictions/{batch}.log",
+        benchmark:
+            f"{LOGS}/benchmarks/import_predictions/{batch}.tsv"
+        conda:
+            "../../envs/analysis.yaml"
+        threads: 1
+        resources:
+            mem_mb=2000,
+        params:
+            rows=compact(
+                [
+                    {
+                        "model": row.model,
+                        "data": row.data,
+                        "sha256": row.sha256 or "",
+                        "format": format.model_dump(),
+                    }
+                    for row, format in zip(rows, formats)
+                ]
+            ),
+            # Read by nobody but the record of the job, and so by its readers.
+            licences=[row.licence or "" for row in rows],
+            citations=[row.citation or "" for row in rows],
+            folder=f"{RESULTS}/logits",
+        message:
+            f"Predictions of {', '.join(dict.fromkeys(row.model for row in rows))}"
+        shell:
+            run_script(
+                "--data {input.data:q} --files {input.files:q} --rows {params.rows:q}"
                 " --output {params.folder:q}"
             )

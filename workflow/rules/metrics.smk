@@ -1,42 +1,62 @@
-# What every paper measures of the models of a run: each alone, and all pairs.
-MODEL_TABLE = f"{RESULTS}/metrics/models.csv"
-PAIR_TABLE = f"{RESULTS}/metrics/pairs.csv"
-COMPARED_DATA = RUN.no_one_representation.data
-COMPARED_LOGITS = [logits_file(model, COMPARED_DATA) for model in MODELS]
+# What every paper measures of the models of a run, on each data set: each alone, and all pairs.
+def model_table(data):
+    return f"{RESULTS}/metrics/{data}/models.csv"
+
+
+def pair_table(data):
+    return f"{RESULTS}/metrics/{data}/pairs.csv"
+
+
+def logits_on(data):
+    return [logits_file(model, data) for model in models_on(data)]
+
+
+def of_paper(data, value):
+    """A leaf of the paper that concerns the data set it compares models on, and no other."""
+    paper = RUN.no_one_representation
+    return value(paper) if paper and paper.data == data else []
+
+
+# What a run measures and draws; every part of the workflow adds its own.
+METRICS_FILES = [table(data) for data in RUN.metrics.data for table in (model_table, pair_table)]
+STATISTICS = []
+FIGURE_FILES = []
 
 
 rule measure_models:
     input:
         **code("metrics/measure_models.py"),
-        data=data_file(COMPARED_DATA),
-        logits=COMPARED_LOGITS,
+        data=data_file("{data}"),
+        logits=lambda wildcards: logits_on(wildcards.data),
     output:
-        MODEL_TABLE,
+        model_table("{data}"),
     log:
-        f"{LOGS}/measure_models.log",
+        f"{LOGS}/measure_models/{{data}}.log",
     benchmark:
-        f"{LOGS}/benchmarks/measure_models.tsv"
+        f"{LOGS}/benchmarks/measure_models/{{data}}.tsv"
+    wildcard_constraints:
+        data=one_of(RUN.metrics.data),
     conda:
         "../../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=2000,
     params:
-        categories=compact(CATEGORY_OF),
+        categories=lambda wildcards: categories_of(models_on(wildcards.data)),
         tune=RUN.metrics.calibration_split,
         report=RUN.metrics.report_split,
-        base=RUN.no_one_representation.base_model,
-        window=RUN.no_one_representation.accuracy_window,
+        base=lambda wildcards: of_paper(wildcards.data, lambda paper: paper.base_model),
+        window=lambda wildcards: of_paper(wildcards.data, lambda paper: paper.accuracy_window),
         bins=RUN.metrics.calibration_bins,
         resamples=RUN.metrics.bootstrap_resamples,
         level=RUN.metrics.confidence_level,
     message:
-        f"Accuracy and calibration of {len(MODELS)} models"
+        "Accuracy and calibration on {wildcards.data}"
     shell:
         run_script(
             "--data {input.data:q} --logits {input.logits:q} --categories {params.categories:q}"
             " --tune-split {params.tune:q} --report-split {params.report:q} --base {params.base:q}"
-            " --window {params.window} --bins {params.bins} --resamples {params.resamples}"
+            " --window {params.window:q} --bins {params.bins} --resamples {params.resamples}"
             " --level {params.level} --output {output:q}"
         )
 
@@ -44,15 +64,17 @@ rule measure_models:
 rule measure_pairs:
     input:
         **code("metrics/measure_pairs.py"),
-        data=data_file(COMPARED_DATA),
-        logits=COMPARED_LOGITS,
-        models=MODEL_TABLE,
+        data=data_file("{data}"),
+        logits=lambda wildcards: logits_on(wildcards.data),
+        models=model_table("{data}"),
     output:
-        PAIR_TABLE,
+        pair_table("{data}"),
     log:
-        f"{LOGS}/measure_pairs.log",
+        f"{LOGS}/measure_pairs/{{data}}.log",
     benchmark:
-        f"{LOGS}/benchmarks/measure_pairs.tsv"
+        f"{LOGS}/benchmarks/measure_pairs/{{data}}.tsv"
+    wildcard_constraints:
+        data=one_of(RUN.metrics.data),
     conda:
         "../../envs/analysis.yaml"
     threads: 1
@@ -63,7 +85,7 @@ rule measure_pairs:
         resamples=RUN.metrics.bootstrap_resamples,
         level=RUN.metrics.confidence_level,
     message:
-        "Error overlap and ensembles of all pairs"
+        "Error overlap and ensembles of all pairs on {wildcards.data}"
     shell:
         run_script(
             "--data {input.data:q} --logits {input.logits:q} --models {input.models:q}"

@@ -14,17 +14,27 @@ def main(run: str) -> None:
     print(f"\nFigures of the run {run!r} (each also as svg, pdf and csv):")
     for figure in sorted(results.glob("figures/*/*.png")):
         print(f"  {figure}")
-    models = pd.read_csv(results / "metrics" / "models.csv")
-    outside = models["model"][~models["in_window"]]
-    print(
-        f"\nOutside the accuracy window on the tune split, {len(outside)} of {len(models)} models:"
-    )
-    print(textwrap.indent(textwrap.fill(", ".join(outside), 90), "  "))
+    for path in sorted(results.glob("metrics/*/models.csv")):
+        print_outside(pd.read_csv(path))
+    verdicts = sorted(results.glob("metrics/*/ensembling.txt"))
+    if verdicts:
+        print("\nWhich models are worth ensembling:")
+    for verdict in verdicts:
+        print(textwrap.indent(textwrap.fill(verdict.read_text(), 90), "  "))
     table = pd.read_csv(results / "claims.csv")
     print(f"\nClaims, judged by this run's numbers ({results}/claims.csv):")
     for claim in table.itertuples():
         print(f"  {claim.verdict.upper():14} {measured(claim)}")
         print(textwrap.indent(textwrap.fill(f"fig {claim.figure}: {claim.claim}", 90), " " * 6))
+
+
+def print_outside(models: pd.DataFrame) -> None:
+    """The models that are not compared with the base model, where there is one."""
+    if "in_window" not in models or models["in_window"].all():
+        return
+    outside = models["model"][~models["in_window"]]
+    print(f"\nOutside the accuracy window, {len(outside)} of {len(models)} models:")
+    print(textwrap.indent(textwrap.fill(", ".join(outside), 90), "  "))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from dissent.logits import open_predictions
 
 def main(arguments: argparse.Namespace) -> None:
     examples = read_examples(arguments.data)
-    predictions = open_predictions(arguments.logits, examples)
+    predictions = open_predictions(arguments.logits, examples, least="logits")
     models = pd.read_csv(arguments.models, index_col="model").loc[list(predictions)]
     temperatures_M = models["temperature"].to_numpy()
     tune, report = (examples.where(s) for s in (arguments.tune_split, arguments.report_split))
