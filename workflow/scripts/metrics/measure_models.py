@@ -11,6 +11,7 @@ from dissent import commandline
 from dissent.bootstrap import multinomial_interval
 from dissent.calibration import (
     brier_score,
+    confidence_calibration_error,
     expected_calibration_error,
     fit_temperature,
     negative_log_likelihood,
@@ -19,7 +20,11 @@ from dissent.commandline import InputError
 from dissent.examples import Examples, read_examples
 from dissent.files import write_table
 from dissent.logits import Logits, open_predictions
+from dissent.pairwise import is_right
 from dissent.progress import progress
+from dissent.votes import confidence
+
+SCORED = ("nll", "brier", "ece")
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -40,39 +45,64 @@ def main(arguments: argparse.Namespace) -> None:
     )
     table.insert(table.columns.get_loc("accuracy") + 1, "accuracy_low", low)
     table.insert(table.columns.get_loc("accuracy") + 2, "accuracy_high", high)
-    lowest, highest = arguments.window
-    table["in_window"] = table[f"accuracy_{arguments.tune_split}"].between(lowest, highest)
-    inside = table["model"][table["in_window"]].tolist()
-    if arguments.base not in inside or len(inside) < 2:
-        raise InputError(
-            f"the accuracy window {lowest} to {highest} should hold the base model "
-            f"{arguments.base!r} and another one, and holds {', '.join(inside) or 'no model'}: "
-            "move or widen `accuracy_window` in the run file"
-        )
+    if arguments.window:
+        table["in_window"] = in_window(table, arguments)
+    empty = table.drop(columns="category").isna()
+    table["left_out"] = [" ".join(row.index[row]) for _, row in empty.iterrows()]
     write_table(table, arguments.output)
 
 
 def measure(logits: Logits, examples: Examples, arguments: argparse.Namespace) -> dict[str, float]:
-    """The temperature is fitted on one split; everything else is reported on the other."""
-    tune, report = (examples.where(s) for s in (arguments.tune_split, arguments.report_split))
-    correct_N = logits["predicted"] == examples.labels
-    temperature = fit_temperature(logits["logits"][tune], examples.labels[tune])
-    report_logits_NC, labels_N = logits["logits"][report], examples.labels[report]
-    row = {
-        "n": len(report),
-        f"accuracy_{arguments.tune_split}": correct_N[tune].mean(),
-        "accuracy": correct_N[report].mean(),
-        "temperature": temperature,
-    }
-    for suffix, divisor in (("", 1.0), ("_scaled", temperature)):
-        row |= {
-            f"nll{suffix}": negative_log_likelihood(report_logits_NC, labels_N, divisor),
-            f"brier{suffix}": brier_score(report_logits_NC, labels_N, divisor),
-            f"ece{suffix}": expected_calibration_error(
-                report_logits_NC, labels_N, divisor, arguments.bins
-            ),
-        }
+    """The temperature is fitted on one split; everything else is reported on the other.
+
+    NaN is what needs more than the model's predictions hold, a split that is not there, or one
+    label an example: no probability says that any of several classes is accepted.
+    """
+    correct_N = is_right(logits["predicted"], examples.labels)
+    report = examples.where(arguments.report_split)
+    tune = np.flatnonzero(examples.splits_N == arguments.tune_split)
+    row = {"n": len(report)}
+    if len(tune):
+        row[f"accuracy_{arguments.tune_split}"] = correct_N[tune].mean()
+    row |= {"accuracy": correct_N[report].mean(), "temperature": np.nan}
+    row |= {f"{name}{suffix}": np.nan for suffix in ("", "_scaled") for name in SCORED}
+    held = logits.key.output if examples.labels.ndim == 1 else "classes"
+    if held == "logits":
+        scores_NC, labels_N = logits["logits"][report], examples.labels[report]
+        row |= scored(scores_NC, labels_N, 1.0, "", arguments.bins)
+        if len(tune):
+            row["temperature"] = fit_temperature(logits["logits"][tune], examples.labels[tune])
+            row |= scored(scores_NC, labels_N, row["temperature"], "_scaled", arguments.bins)
+    elif held == "confidences":
+        confidence_N = confidence(logits, report)
+        row["ece"] = confidence_calibration_error(confidence_N, correct_N[report], arguments.bins)
     return row
+
+
+def scored(
+    scores_NC: np.ndarray, labels_N: np.ndarray, temperature: float, suffix: str, bins: int
+) -> dict[str, float]:
+    """How good the probabilities of all classes are."""
+    return {
+        f"nll{suffix}": negative_log_likelihood(scores_NC, labels_N, temperature),
+        f"brier{suffix}": brier_score(scores_NC, labels_N, temperature),
+        f"ece{suffix}": expected_calibration_error(scores_NC, labels_N, temperature, bins),
+    }
+
+
+def in_window(table: pd.DataFrame, arguments: argparse.Namespace) -> pd.Series:
+    """Whether a model's accuracy is in the window: on the tune split, where there is one."""
+    lowest, highest = arguments.window
+    tuned = f"accuracy_{arguments.tune_split}"
+    inside = table[tuned if tuned in table else "accuracy"].between(lowest, highest)
+    models = table["model"][inside].tolist()
+    if arguments.base not in models or len(models) < 2:
+        raise InputError(
+            f"the accuracy window {lowest} to {highest} should hold the base model "
+            f"{arguments.base!r} and another one, and holds {', '.join(models) or 'no model'}: "
+            "move or widen `accuracy_window` in the run file"
+        )
+    return inside
 
 
 if __name__ == "__main__":
@@ -84,8 +114,10 @@ if __name__ == "__main__":
     )
     parser.add_argument("--tune-split", required=True, help="where temperatures are fitted")
     parser.add_argument("--report-split", required=True, help="where everything is reported")
-    parser.add_argument("--base", required=True, help="id of the base model")
-    parser.add_argument("--window", required=True, type=float, nargs=2, metavar=("LOW", "HIGH"))
+    parser.add_argument(
+        "--base", nargs="?", help="id of the base model, which should be in the window"
+    )
+    parser.add_argument("--window", type=float, nargs="*", help="lowest and highest accuracy")
     parser.add_argument("--bins", required=True, type=int, help="bins of the calibration error")
     parser.add_argument("--resamples", required=True, type=int)
     parser.add_argument("--level", required=True, type=float, help="coverage of the intervals")

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable, Sequence
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -9,41 +10,94 @@ import pandas as pd
 
 from dissent import commandline, ensembles, pairwise
 from dissent.bootstrap import multinomial_interval
-from dissent.examples import read_examples
+from dissent.examples import Examples, read_examples
 from dissent.files import write_table
-from dissent.logits import open_predictions
+from dissent.logits import Logits, open_predictions
+from dissent.votes import completed, confidence
 
 # The measures whose intervals are written; the others follow from the counts.
 OVERLAP = (pairwise.error_inconsistency, pairwise.error_consistency)
 ENSEMBLE = (ensembles.ensemble_accuracy, ensembles.ensemble_gain, ensembles.conversion_rate)
+# What the files of members have to hold for each rule.
+NEEDED = {
+    "mean_probability": ("logits",),
+    "mean_logit": ("logits",),
+    "most_confident": ("confidences", "logits"),
+}
 
 
 def main(arguments: argparse.Namespace) -> None:
     examples = read_examples(arguments.data)
     predictions = open_predictions(arguments.logits, examples)
-    models = pd.read_csv(arguments.models, index_col="model")
+    models = pd.read_csv(arguments.models, index_col="model", dtype={"model": str})
     report = examples.where(arguments.report_split)
-    labels_N = examples.labels[report]
+    labels = examples.labels[report]
     predicted_MN = np.stack([logits["predicted"][report] for logits in predictions.values()])
-    table = pairwise.pair_table(list(predictions), predicted_MN == labels_N, predicted_MN)
-    counts_P22 = pairwise.pair_counts(predicted_MN == labels_N)
-    columns = with_intervals("", OVERLAP, counts_P22, arguments)
+    correct_MN = np.stack([pairwise.is_right(row_N, labels) for row_N in predicted_MN])
+    table = pairwise.pair_table(list(predictions), correct_MN, predicted_MN)
+    columns = with_intervals("", OVERLAP, pairwise.pair_counts(correct_MN), arguments)
+    temperatures_M = models.loc[list(predictions), "temperature"].fillna(1.0).to_numpy()
+    left_out = pd.DataFrame(index=table.index)
     for rule in ensembles.RULES:
-        counts = ensembles.ensemble_counts(
-            [logits["logits"][report] for logits in predictions.values()],
-            predicted_MN,
-            labels_N,
-            models.loc[list(predictions), "temperature"].to_numpy(),
-            rule,
-        )
+        counts = ensemble_counts(rule, predictions, temperatures_M, examples, report)
         columns |= with_intervals(f"{rule}_", ENSEMBLE, counts, arguments)
         columns[f"{rule}_rescue_fraction"] = ensembles.rescue_fraction(counts)
         columns[f"{rule}_identity_residual"] = ensembles.identity_residual(counts)
+        left_out[rule] = ~counts.any(axis=(1, 2, 3))
     table = table.assign(**columns)
     for member in ("1", "2"):
-        table[f"category{member}"] = table[f"model{member}"].map(models["category"])
-        table[f"in_window{member}"] = table[f"model{member}"].map(models["in_window"])
+        for name in ("category", "in_window"):
+            if name in models:
+                table[f"{name}{member}"] = table[f"model{member}"].map(models[name])
+    table["left_out"] = [" ".join(row.index[row]) for _, row in left_out.iterrows()]
     write_table(table, arguments.output)
+
+
+def ensemble_counts(
+    rule: str,
+    predictions: dict[str, Logits],
+    temperatures_M: np.ndarray,
+    examples: Examples,
+    report: np.ndarray,
+) -> np.ndarray:
+    """Joint counts, int64 [P, 2, 2, 2], of all pairs under one rule (see `dissent.ensembles`).
+
+    Zeros, of which every measure is undefined, where a member holds too little for the rule, or
+    where examples may have several accepted classes.
+    """
+    able_M = np.array([logits.key.output in NEEDED[rule] for logits in predictions.values()])
+    made_P = able_M[pairwise.all_pairs(len(able_M))].all(axis=1) & (examples.labels.ndim == 1)
+    counts = np.zeros((len(made_P), 2, 2, 2), np.int64)
+    if not made_P.any():
+        return counts
+    members, temperatures_M = list(compress(predictions.values(), able_M)), temperatures_M[able_M]
+    predicted_MN = np.stack([logits["predicted"][report] for logits in members])
+    labels_N = examples.labels[report]
+    if rule == "most_confident":
+        both = zip(members, temperatures_M, strict=True)
+        confidence_MN = np.stack([confidence(logits, report, t) for logits, t in both])
+        counts[made_P] = most_confident_counts(confidence_MN, predicted_MN == labels_N)
+    else:
+        # All have scores; this reads them a few examples at a time.
+        scores = [completed(logits, report, len(examples.classes), np.nan) for logits in members]
+        counts[made_P] = ensembles.ensemble_counts(
+            scores, predicted_MN, labels_N, temperatures_M, rule
+        )
+    return counts
+
+
+def most_confident_counts(confidence_MN: np.ndarray, correct_MN: np.ndarray) -> np.ndarray:
+    """Joint counts, int64 [P, 2, 2, 2]: the more confident member decides, the first on a tie.
+
+    Confidences are compared as they are. Ties are common among published ones, and rounding would
+    break them if probabilities of all classes were made up first.
+    """
+    counts = []
+    for i, j in pairwise.all_pairs(len(correct_MN)):
+        first_N, second_N = correct_MN[i], correct_MN[j]
+        right_N = np.where(confidence_MN[i] >= confidence_MN[j], first_N, second_N)
+        counts.append(np.bincount(4 * first_N + 2 * second_N + right_N, minlength=8))
+    return np.stack(counts).reshape(-1, 2, 2, 2)
 
 
 def with_intervals(

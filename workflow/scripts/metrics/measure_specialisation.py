@@ -8,26 +8,31 @@ import pandas as pd
 
 from dissent import commandline
 from dissent.calibration import fit_temperature
-from dissent.ensembles import scaled_logits, softmax
-from dissent.examples import read_examples
+from dissent.commandline import InputError
+from dissent.examples import Examples, read_examples
 from dissent.files import write_table
-from dissent.logits import open_predictions
+from dissent.logits import Logits, open_predictions
 from dissent.specialisation import (
     any_inconsistent,
     class_specialisation,
     confidence_angle,
     correctness_group,
 )
+from dissent.votes import confidence
 
 
 def main(arguments: argparse.Namespace) -> None:
     examples = read_examples(arguments.data)
-    predictions = open_predictions(arguments.logits, examples)
-    tune, report = (examples.where(s) for s in (arguments.tune_split, arguments.report_split))
+    if examples.labels.ndim != 1:
+        raise InputError(
+            f"{arguments.data} accepts several classes an example: give a data set with one label"
+        )
+    predictions = open_predictions(arguments.logits, examples, least="confidences")
+    report = examples.where(arguments.report_split)
     labels_N = examples.labels[report]
     correct_MN = np.stack([p["predicted"][report] == labels_N for p in predictions.values()])
     confidence_MN = np.stack(
-        [confidence(p["logits"], examples.labels, tune, report) for p in predictions.values()]
+        [tempered_confidence(logits, examples, arguments) for logits in predictions.values()]
     )
     names = list(predictions)
     base = names.index(arguments.base)
@@ -56,15 +61,19 @@ def main(arguments: argparse.Namespace) -> None:
         write_table(pd.concat(tables), output)
 
 
-def confidence(
-    logits_NC: np.ndarray, labels_N: np.ndarray, tune: np.ndarray, report: np.ndarray
+def tempered_confidence(
+    logits: Logits, examples: Examples, arguments: argparse.Namespace
 ) -> np.ndarray:
     """Largest probability of each report example, at the temperature that fits the tune examples.
 
     Fitted here rather than read from the table of all models, which changes with any of them.
+    Untempered where there is nothing to temper, or no split to do it on.
     """
-    temperature = fit_temperature(logits_NC[tune], labels_N[tune])
-    return softmax(scaled_logits(logits_NC[report], temperature)).max(axis=1)
+    temperature = 1.0
+    if logits.key.output == "logits" and arguments.tune_split in examples.splits_N:
+        tune = examples.where(arguments.tune_split)
+        temperature = fit_temperature(logits["logits"][tune], examples.labels[tune])
+    return confidence(logits, examples.where(arguments.report_split), temperature)
 
 
 if __name__ == "__main__":

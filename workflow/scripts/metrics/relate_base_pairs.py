@@ -3,6 +3,7 @@
 import argparse
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -10,12 +11,13 @@ import pandas as pd
 from dissent import commandline, relations
 from dissent.bootstrap import percentile_interval
 from dissent.commandline import InputError
-from dissent.ensembles import RULES, pair_prediction, scaled_logits, softmax
+from dissent.ensembles import RULES, pair_prediction, scaled_logits
 from dissent.examples import read_examples
 from dissent.files import write_table
-from dissent.logits import open_predictions
+from dissent.logits import Logits, open_predictions
 from dissent.progress import progress
 from dissent.specialisation import confidence_angle
+from dissent.votes import Completed, completed, confidence
 
 TRENDS = {
     "inconsistency_by_category": ("category", "error_inconsistency"),
@@ -24,74 +26,140 @@ TRENDS = {
     "conversion_by_inconsistency": ("error_inconsistency", "conversion_rate"),
     "specialisation_by_category": ("category", "specialisation"),
 }
+# Four pairs are all in one order by chance once in 24 times, too often for an interval of 95 %.
+LEAST_PAIRS = 5
+EXAMPLES_AT_A_TIME = 2**12  # with 1,000 classes 16 MB an array
+
+
+class Answers(NamedTuple):
+    """What a model says of some examples, as much as its file holds."""
+
+    predicted_N: np.ndarray
+    confidence_N: np.ndarray  # tempered; NaN of classes alone
+    logits: Completed | None
+    temperature: float
 
 
 def main(arguments: argparse.Namespace) -> None:
     examples = read_examples(arguments.data)
-    models = pd.read_csv(arguments.models, index_col="model")
+    if examples.labels.ndim != 1:
+        raise InputError(
+            f"{arguments.data} accepts several classes an example: give a data set with one label"
+        )
+    models = pd.read_csv(arguments.models, index_col="model", dtype={"model": str})
     others = [m for m in models.index[models["in_window"]] if m != arguments.base]
     if not others:
         raise InputError(
             f"no model but {arguments.base!r} may be compared: none other is in the accuracy window"
         )
-    report = examples.where(arguments.report_split)
-    labels_N = examples.labels[report]
-    example_rng, model_rng = np.random.default_rng(arguments.seed).spawn(2)
     paths = {path.stem: path for path in arguments.logits}
     predictions = open_predictions([paths[m] for m in (arguments.base, *others)], examples)
-
-    def tempered(model: str) -> np.ndarray:
-        temperature = models.loc[model, "temperature"]
-        return scaled_logits(predictions[model]["logits"][report], temperature)
-
-    base_NC = tempered(arguments.base)
-    base_predicted_N = predictions[arguments.base]["predicted"][report]
-    base_confidence_N = softmax(base_NC).max(axis=1)
-    correct, ensemble_correct, angle = [], [], []
-    for model in progress(others, "pairs with the base model"):
-        other_NC = tempered(model)
-        predicted_2N = np.stack([base_predicted_N, predictions[model]["predicted"][report]])
-        together_N = pair_prediction(base_NC, other_NC, predicted_2N, arguments.rule)
-        correct.append(predicted_2N[1] == labels_N)
-        ensemble_correct.append(together_N == labels_N)
-        angle.append(confidence_angle(base_confidence_N, softmax(other_NC).max(axis=1)))
-    measures = relations.base_pair_measures(
-        base_predicted_N == labels_N,
-        np.stack(correct),
-        np.stack(ensemble_correct),
-        np.stack(angle),
-        arguments.resamples,
-        example_rng,
-    )
+    # Examples and models are drawn from streams of their own.
+    example_seed, model_seed = np.random.SeedSequence(arguments.seed).spawn(2)
+    temperatures = models["temperature"].fillna(1.0)
+    measures = measure(predictions, temperatures, examples, arguments, example_seed)
     rank = {category: i for i, category in enumerate(arguments.order)}
     category_P = models.loc[others, "category"].map(rank).to_numpy()
-    index_RP = relations.resample_models(category_P, arguments.resamples, model_rng)
-    drawn = {name: np.take_along_axis(v, index_RP, axis=1) for name, v in measures.items()}
-    write_table(category_means(drawn, category_P, arguments), arguments.output_categories)
-    write_table(trends(drawn, category_P, arguments.level), arguments.output_statistics)
+    means = category_means(measures, category_P, arguments, model_seed)
+    statistics = trends(measures, category_P, arguments.level, model_seed)
+    write_table(means, arguments.output_categories)
+    write_table(statistics, arguments.output_statistics)
     write_table(pair_rows(others, models, measures, arguments), arguments.output_pairs)
 
 
-def category_means(drawn, category_P, arguments) -> pd.DataFrame:
-    """Mean of each measure over the pairs of each category, with its interval."""
+def measure(predictions, temperatures, examples, arguments, seed) -> dict[str, np.ndarray]:
+    """Measures, [1 + R, P], of the pairs of the first model with each other one.
+
+    See `base_pair_measures`; NaN where a member says too little.
+    """
+    report = examples.where(arguments.report_split)
+    labels_N = examples.labels[report]
+    base, *others = (
+        answers_of(logits, report, temperatures[model]) for model, logits in predictions.items()
+    )
+    correct, together, angle = [], [], []
+    for other in progress(others, "pairs with the base model"):
+        correct.append(other.predicted_N == labels_N)
+        together.append(prediction_together(base, other, arguments.rule))
+        angle.append(confidence_angle(base.confidence_N, other.confidence_N))
+    together_PN = np.stack(together)
+    measures = relations.base_pair_measures(
+        base.predicted_N == labels_N,
+        np.stack(correct),
+        together_PN == labels_N,
+        np.stack(angle),
+        arguments.resamples,
+        np.random.default_rng(seed),
+    )
+    for name in ("ensemble_gain", "conversion_rate"):
+        measures[name][:, (together_PN < 0).all(axis=1)] = np.nan
+    return measures
+
+
+def answers_of(logits: Logits, report: np.ndarray, temperature: float) -> Answers:
+    """What a model says of the report examples."""
+    confidence_N, scores = np.full(len(report), np.nan), None
+    if logits.key.output != "classes":
+        confidence_N = confidence(logits, report, temperature)
+    if logits.key.output == "logits":
+        scores = completed(logits, report, len(logits.key.label_map), np.nan)
+    return Answers(logits["predicted"][report], confidence_N, scores, temperature)
+
+
+def prediction_together(first: Answers, second: Answers, rule: str) -> np.ndarray:
+    """Class [N] that two models choose together; -1 if one says too little for the rule."""
+    predicted_2N = np.stack([first.predicted_N, second.predicted_N])
+    if rule == "most_confident":
+        # Of confidences as they are, as in measure_pairs.py.
+        confidence_2N = np.stack([first.confidence_N, second.confidence_N])
+        chosen_N = np.where(confidence_2N[0] >= confidence_2N[1], *predicted_2N)
+        return np.where(np.isnan(confidence_2N).any(axis=0), -1, chosen_N)
+    chosen_N = np.full(len(first.predicted_N), -1)
+    if first.logits is not None and second.logits is not None:
+        for start in range(0, len(chosen_N), EXAMPLES_AT_A_TIME):
+            part = slice(start, start + EXAMPLES_AT_A_TIME)
+            scaled = (scaled_logits(one.logits[part], one.temperature) for one in (first, second))
+            chosen_N[part] = pair_prediction(*scaled, predicted_2N[:, part], rule)
+    return chosen_N
+
+
+def resampled(measures, category_P, seed) -> tuple[list[np.ndarray], np.ndarray]:
+    """Measures [1 + R, P] with models drawn anew, and the models' categories.
+
+    They are drawn from those that have a value of each of the measures, and by the same seed, so
+    that measures which all models have share their draws.
+    """
+    has_P = np.isfinite([values_RP[0] for values_RP in measures]).all(axis=0)
+    rng = np.random.default_rng(seed)
+    index_RP = relations.resample_models(category_P[has_P], len(measures[0]) - 1, rng)
+    drawn = [np.take_along_axis(values_RP[:, has_P], index_RP, axis=1) for values_RP in measures]
+    return drawn, category_P[has_P]
+
+
+def category_means(measures, category_P, arguments, seed) -> pd.DataFrame:
+    """Mean of each measure over the pairs of each category that have it, with its interval."""
     rows = []
-    for name, values_RP in drawn.items():
+    for name, values_RP in measures.items():
+        (drawn_RP,), category_of = resampled([values_RP], category_P, seed)
         for rank, category in enumerate(arguments.order):
-            if (members_P := category_P == rank).any():
-                mean_R = values_RP[:, members_P].mean(axis=1)
+            members_P = category_of == rank
+            if members_P.any():
+                mean_R = drawn_RP[:, members_P].mean(axis=1)
                 low, high = percentile_interval(mean_R[1:], arguments.level)
                 rows.append((category, name, mean_R[0], low, high, members_P.sum()))
     return pd.DataFrame(rows, columns=["category", "measure", "mean", "low", "high", "n_models"])
 
 
-def trends(drawn, category_P, level) -> pd.DataFrame:
-    """Rank correlations over pairs with the base model, with their intervals."""
-    drawn = drawn | {"category": np.tile(category_P, (len(drawn["error_inconsistency"]), 1))}
+def trends(measures, category_P, level, seed) -> pd.DataFrame:
+    """Rank correlations over pairs with the base model; of a few pairs, without intervals."""
+    n_rows = len(measures["error_inconsistency"])
+    measures = measures | {"category": np.tile(category_P, (n_rows, 1))}
     rows = []
-    for statistic, (first, second) in TRENDS.items():
-        value_R = relations.spearman_rows(drawn[first], drawn[second])
-        low, high = percentile_interval(value_R[1:], level)
-        rows.append((statistic, value_R[0], low, high, len(category_P)))
+    for statistic, names in TRENDS.items():
+        drawn, category_of = resampled([measures[name] for name in names], category_P, seed)
+        value_R, n = relations.spearman_rows(*drawn), len(category_of)
+        interval = percentile_interval(value_R[1:], level) if n >= LEAST_PAIRS else [np.nan] * 2
+        rows.append((statistic, value_R[0], *interval, n))
     table = pd.DataFrame(rows, columns=["statistic", "value", "low", "high", "n"])
     return table.assign(n_of="pairs with the base model")
 
