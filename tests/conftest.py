@@ -14,3 +14,10 @@ def standin_conda(monkeypatch):
     monkeypatch.setenv("PATH", os.pathsep.join(map(str, search)))
     monkeypatch.delenv("SNAKEMAKE_CONDA_PREFIX", raising=False)
     return STANDIN_CONDA / "conda"
+
+
+def pytest_collection_modifyitems(items):
+    """Under pytest-xdist, keep tests that share a costly fixture in one process."""
+    for item in items:
+        shared = [name for name in ("sealed", "finished") if name in item.fixturenames]
+        item.add_marker(pytest.mark.xdist_group(shared[0] if shared else str(item.path)))

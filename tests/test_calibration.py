@@ -46,6 +46,33 @@ def test_calibration_error_matches_a_loop_over_bins(n_bins):
     assert found == pytest.approx(expected, abs=1e-12)
 
 
+@given(
+    st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=40),
+    st.integers(1, 20),
+)
+def test_calibration_error_of_confidences_matches_a_loop_over_bins(answers, n_bins):
+    # Bins are (low, high], and 0 is in the first.
+    edges = np.linspace(0, 1, n_bins + 1)
+    gaps = [0.0] * n_bins
+    for confidence, correct in answers:
+        place = next(b for b in range(n_bins) if confidence <= edges[b + 1])
+        gaps[place] += confidence - correct
+    confidence_N, correct_N = map(np.array, zip(*answers, strict=True))
+    found = calibration.confidence_calibration_error(confidence_N, correct_N, n_bins)
+    assert found == pytest.approx(sum(map(abs, gaps)) / len(answers), abs=1e-12)
+
+
+def test_calibration_error_of_confidences_is_that_of_the_scores():
+    logits_NC, labels_N = sample()
+    probability_NC = softmax(logits_NC.astype(np.float64), axis=1)
+    found = calibration.confidence_calibration_error(
+        probability_NC.max(axis=1), probability_NC.argmax(axis=1) == labels_N
+    )
+    expected = calibration.expected_calibration_error(logits_NC, labels_N)
+    assert found > 0.01
+    assert found == pytest.approx(expected, rel=1e-9)
+
+
 def test_calibration_error_of_a_certain_model_is_its_error_rate():
     logits_NC = np.array([[1e4, 0], [1e4, 0], [1e4, 0], [0, 1e4]])
     assert calibration.expected_calibration_error(logits_NC, np.array([0, 0, 1, 1])) == 0.25

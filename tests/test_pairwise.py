@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.spatial.distance import pdist
-from sklearn.metrics import cohen_kappa_score, matthews_corrcoef
+from sklearn.metrics import accuracy_score, cohen_kappa_score, matthews_corrcoef
 
 from dissent import pairwise
 
@@ -16,6 +16,22 @@ def correct_MN():
     rng = np.random.default_rng(0)
     difficulty_N = rng.random(500)
     return rng.random((6, 500)) < difficulty_N
+
+
+@given(st.data(), st.integers(1, 8), st.integers(2, 5))
+def test_right_is_any_accepted_class(data, n, n_classes):
+    class_N = st.lists(st.integers(0, n_classes - 1), min_size=n, max_size=n)
+    predicted_N = np.array(data.draw(class_N), np.int32)
+    accepted = data.draw(st.lists(st.sets(st.integers(0, n_classes - 1)), min_size=n, max_size=n))
+    labels_NC = np.array([[k in some for k in range(n_classes)] for some in accepted], np.uint8)
+    found_N = pairwise.is_right(predicted_N, labels_NC)
+    assert found_N.dtype == bool
+    assert found_N.tolist() == [k in some for k, some in zip(predicted_N, accepted, strict=True)]
+    # One accepted class is one label.
+    label_N = np.array(data.draw(class_N))
+    alone_N = pairwise.is_right(predicted_N, np.eye(n_classes, dtype=np.uint8)[label_N])
+    np.testing.assert_array_equal(pairwise.is_right(predicted_N, label_N), alone_N)
+    assert alone_N.mean() == pytest.approx(accuracy_score(label_N, predicted_N))
 
 
 def test_counts_match_a_loop_over_examples(correct_MN):

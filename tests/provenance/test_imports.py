@@ -212,7 +212,7 @@ def test_reaches_exactly_the_closure(tmp_path_factory, edges):
 
 def test_this_package_is_read_as_python_reads_it(tmp_path):
     script = tmp_path / "script.py"
-    script.write_text("import dissent.config\n")
+    script.write_text("import dissent.config_shapes\nimport dissent.greedy\n")
     found = [Path(name).as_posix() for name in local_modules(script, ROOT / "src")]
     loaded = loaded_by_python(script, ROOT / "src")
     assert found == [(ROOT / "src" / name).as_posix() for name in loaded]

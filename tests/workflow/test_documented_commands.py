@@ -10,7 +10,9 @@ import pytest
 
 from conftest import TOOLS
 
-PAGES = [Path("README.md"), Path("config/README.md"), *Path("docs").glob("*.md")]
+# The guide to own predictions has files to be made first: test_own_predictions.py runs its commands.
+OWN = Path("docs/own_predictions.md")
+PAGES = [Path("README.md"), Path("config/README.md"), *set(Path("docs").glob("*.md")) - {OWN}]
 COMMANDS = sorted(
     {
         command.split(" #")[0].strip()

@@ -2,8 +2,8 @@
 
 import argparse
 import json
+from collections import namedtuple
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from dissent.files import write_table
 from dissent.logits import Logits, open_predictions
 from dissent.progress import progress
 from dissent.specialisation import confidence_angle
-from dissent.votes import Completed, completed, confidence
+from dissent.votes import completed, confidence
 
 TRENDS = {
     "inconsistency_by_category": ("category", "error_inconsistency"),
@@ -29,15 +29,9 @@ TRENDS = {
 # Four pairs are all in one order by chance once in 24 times, too often for an interval of 95 %.
 LEAST_PAIRS = 5
 EXAMPLES_AT_A_TIME = 2**12  # with 1,000 classes 16 MB an array
-
-
-class Answers(NamedTuple):
-    """What a model says of some examples, as much as its file holds."""
-
-    predicted_N: np.ndarray
-    confidence_N: np.ndarray  # tempered; NaN of classes alone
-    logits: Completed | None
-    temperature: float
+# What a model says of the report examples: confidences are tempered, and NaN of classes alone;
+# logits are `Completed`, and None where there are not all.
+Answers = namedtuple("Answers", ["predicted_N", "confidence_N", "logits", "temperature"])
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -97,13 +91,14 @@ def measure(predictions, temperatures, examples, arguments, seed) -> dict[str, n
 
 
 def answers_of(logits: Logits, report: np.ndarray, temperature: float) -> Answers:
-    """What a model says of the report examples."""
-    confidence_N, scores = np.full(len(report), np.nan), None
+    """What a model says of the report examples, as much as its file holds."""
+    confidence_N, all_logits = np.full(len(report), np.nan), None
     if logits.key.output != "classes":
         confidence_N = confidence(logits, report, temperature)
     if logits.key.output == "logits":
-        scores = completed(logits, report, len(logits.key.label_map), np.nan)
-    return Answers(logits["predicted"][report], confidence_N, scores, temperature)
+        # Read a part at a time.
+        all_logits = completed(logits, report, len(logits.key.label_map), np.nan)
+    return Answers(logits["predicted"][report], confidence_N, all_logits, temperature)
 
 
 def prediction_together(first: Answers, second: Answers, rule: str) -> np.ndarray:
