@@ -51,6 +51,10 @@ except InputError as error:
 report: "workflow/report/workflow.rst"
 
 
+onerror:
+    print(*failures.told(Path(log[0])), sep="\n", file=sys.stderr)
+
+
 localrules:
     data,
     checkpoints,

@@ -609,7 +609,7 @@ def test_mistake_on_the_command_line_is_not_blamed_on_the_file(write):
     write()
     loaded = yaml.safe_load(RUN) | {"thread": 2, "threads": "two"}
     loaded["recipes"]["base"]["steps"] = -1
-    del loaded["metrics"]["report_split"]
+    del loaded["metrics"]["data"]
     with pytest.raises(InputError) as caught:
         config.load_run(loaded, "demo.yaml")
     messages = str(caught.value).splitlines()
@@ -618,7 +618,7 @@ def test_mistake_on_the_command_line_is_not_blamed_on_the_file(write):
         "--config (not in demo.yaml), thread",
         "--config (not in demo.yaml), threads",
         "--config (not in demo.yaml), recipes.base.steps",
-        "--config (not in demo.yaml), metrics.report_split",
+        "--config (not in demo.yaml), metrics.data",
     }
 
 

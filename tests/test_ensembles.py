@@ -19,17 +19,21 @@ def loop_counts(logits, predicted_MN, labels_N, temperatures_M, rule, pairs_P2):
         first_NC, second_NC = (
             ensembles.scaled_logits(logits[m], temperatures_M[m]) for m in (i, j)
         )
-        if rule != "mean_logit":
+        if rule == "mean_probability":
             first_NC, second_NC = ensembles.softmax(first_NC), ensembles.softmax(second_NC)
         for n, label in enumerate(labels_N):
             first, second = predicted_MN[i, n], predicted_MN[j, n]
-            if rule == "most_confident":
-                chosen = first if first_NC[n].max() >= second_NC[n].max() else second
-            elif first == second:
-                chosen = first
-            else:
-                chosen = np.argmax(first_NC[n] + second_NC[n])
+            chosen = first if first == second else np.argmax(first_NC[n] + second_NC[n])
             counts[p, int(first == label), int(second == label), int(chosen == label)] += 1
+    return counts
+
+
+def loop_most_confident(confidence_MN, correct_MN, pairs_P2):
+    counts = np.zeros((len(pairs_P2), 2, 2, 2), dtype=int)
+    for p, (i, j) in enumerate(pairs_P2):
+        for n in range(correct_MN.shape[1]):
+            surer = i if confidence_MN[i, n] >= confidence_MN[j, n] else j
+            counts[p, *(int(correct_MN[m, n]) for m in (i, j, surer))] += 1
     return counts
 
 
@@ -47,7 +51,7 @@ def zoo(seed, n_models=5, n_examples=70, n_classes=40, spread=2.0):
     return stored, logits_MNC.argmax(axis=2), labels_N, rng.uniform(0.5, 2, n_models)
 
 
-@pytest.fixture(params=ensembles.RULES)
+@pytest.fixture(params=["mean_probability", "mean_logit"])
 def rule(request):
     return request.param
 
@@ -81,7 +85,7 @@ def test_counts_equal_the_full_sums_with_ties_everywhere(seed, n_classes, values
         rng.random((3, 6)) < 0.5, np.argmax(logits, axis=2), rng.integers(0, n_classes, (3, 6))
     )
     temperatures_M = rng.choice([0.5, 1, 1.7], 3)
-    for rule in ensembles.RULES:
+    for rule in ("mean_probability", "mean_logit"):
         given = logits, predicted_MN, labels_N, temperatures_M, rule
         counts = ensembles.ensemble_counts(*given)
         np.testing.assert_array_equal(counts, loop_counts(*given, all_pairs(3)))
@@ -122,14 +126,10 @@ def test_counts_agree_with_scipy_in_double_precision():
     logits, predicted_MN, labels_N, temperatures_M = zoo(0, n_examples=400)
     scaled_MNC = np.stack(logits).astype(np.float64) / temperatures_M[:, None, None]
     probability_MNC = scipy.special.softmax(scaled_MNC, axis=2)
-    confidence_MN = probability_MNC.max(axis=2)
     for i, j in all_pairs(5):
         predicted = {
             "mean_probability": (probability_MNC[i] + probability_MNC[j]).argmax(axis=1),
             "mean_logit": (scaled_MNC[i] + scaled_MNC[j]).argmax(axis=1),
-            "most_confident": np.where(
-                confidence_MN[i] > confidence_MN[j], predicted_MN[i], predicted_MN[j]
-            ),
         }
         agree_N = predicted_MN[i] == predicted_MN[j]
         for rule, predicted_N in predicted.items():
@@ -167,15 +167,42 @@ def test_given_pairs_keep_their_order(rule):
     )
 
 
-def test_most_confident_follows_the_first_model_on_a_tie():
-    logits = [np.array([[1.0, 0, 0]]), np.array([[0, 1.0, 0]])]
-    predicted_21 = np.array([[0], [1]])
-    pairs_P2 = np.array([[0, 1], [1, 0]])
-    counts = ensembles.ensemble_counts(
-        logits, predicted_21, np.array([0]), [1, 1], "most_confident", pairs_P2
+@given(
+    st.integers(0, 2**32),
+    st.integers(1, 40),
+    st.sampled_from([[0.5], [0.5, 1], [1, np.nextafter(np.float32(1), 0)], np.arange(100) / 99]),
+)
+def test_most_confident_counts_equal_a_loop(seed, n_examples, values):
+    rng = np.random.default_rng(seed)
+    confidence_MN = rng.choice(np.float32(values), (4, n_examples))
+    correct_MN = rng.random((4, n_examples)) < 0.6
+    found = ensembles.most_confident_counts(confidence_MN, correct_MN)
+    expected = loop_most_confident(confidence_MN, correct_MN, all_pairs(4))
+    np.testing.assert_array_equal(found, expected)
+    assert (found[:, 0, 0, 1] == 0).all()
+    np.testing.assert_allclose(ensembles.identity_residual(found), 0, atol=1e-12)
+
+
+def test_most_confident_counts_of_given_pairs_keep_their_order():
+    rng = np.random.default_rng(4)
+    given = rng.integers(0, 4, (5, 70)) / 4, rng.random((5, 70)) < 0.6
+    pairs_P2 = np.array([[4, 1], [2, 2], [1, 4], [0, 3]])
+    np.testing.assert_array_equal(
+        ensembles.most_confident_counts(*given, pairs_P2), loop_most_confident(*given, pairs_P2)
     )
+
+
+def test_most_confident_follows_the_first_model_on_a_tie():
+    pairs_P2 = np.array([[0, 1], [1, 0]])
+    correct_21 = np.array([[True], [False]])
+    counts = ensembles.most_confident_counts(np.full((2, 1), 0.7), correct_21, pairs_P2)
     assert counts[0, 1, 0, 1] == 1
     assert counts[1, 0, 1, 0] == 1
+
+
+def test_most_confident_takes_confidences_of_the_same_answers():
+    with pytest.raises(ValueError, match="confidences"):
+        ensembles.most_confident_counts(np.ones((2, 3)), np.ones((2, 4), bool))
 
 
 class Slices:
@@ -216,10 +243,12 @@ def test_arguments_that_do_not_fit_are_refused():
         ((predicted_MN, labels_N - 40, temperatures_M, "mean_logit"), "labels"),
         ((predicted_MN[:, 1:], labels_N, temperatures_M, "mean_logit"), "predictions"),
         ((predicted_MN, labels_N, temperatures_M[:-1], "mean_logit"), "temperatures"),
-        ((predicted_MN, labels_N, temperatures_M, "vote"), "rule"),
+        ((predicted_MN, labels_N, temperatures_M, "most_confident"), "rule"),
     ):
         with pytest.raises(ValueError, match=message):
             ensembles.ensemble_counts(logits, *changed)
+    with pytest.raises(ValueError, match="rule"):
+        ensembles.pair_prediction(*logits[:2], predicted_MN[:2], "most_confident")
 
 
 def test_measures_of_a_worked_example():

@@ -1,9 +1,13 @@
+import re
+from decimal import Decimal
 from itertools import combinations
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 from scipy.special import softmax
 
@@ -138,8 +142,8 @@ def test_accuracies_and_gains_are_those_of_a_loop_over_examples(made):
                 rest = {m: weight for m, weight in chosen.items() if m not in weights}
                 expected = correct(half, chosen).mean() - correct(half, rest).mean()
             else:
-                expected = np.nan
-            assert row[f"gain{suffix}"] == pytest.approx(expected, abs=0.008, nan_ok=True)
+                expected = correct(half, chosen).mean() - accuracy
+            assert row[f"gain{suffix}"] == pytest.approx(expected, abs=0.008)
 
 
 def test_pairs_name_their_better_member_first_and_count_errors_of_one_alone(made):
@@ -227,7 +231,7 @@ def test_nothing_is_chosen_by_the_examples_to_report_on(made, labels_N):
     permuted_N = labels_N.copy()
     permuted_N[N:] = np.random.default_rng(5).permutation(permuted_N[N:])
     again, _ = ranked(predictions, data(permuted_N))
-    reported = ["accuracy", "gain", "error_inconsistency"]
+    reported = ["accuracy", "gain", "error_inconsistency", "p_value"]
     reported += [f"{name}_{end}" for name in reported[:2] for end in ("low", "high")]
     pd.testing.assert_frame_equal(table.drop(columns=reported), again.drop(columns=reported))
     assert (table["accuracy"] > again["accuracy"]).all()
@@ -240,11 +244,43 @@ def test_copies_of_a_model_are_not_worth_ensembling(labels_N):
     assert (chosen["members"], chosen["size"]) == ("one", 1)
     assert not (table["kind"] == "member").any()
     assert (of_kind(table, "pair")[["gain", "gain_low", "gain_high"]] == 0).all(axis=None)
-    assert ensembling.verdict(table, "letters") == (
-        "On letters no combination of these 3 models is shown to beat the best single one, one "
-        f"({100 * chosen['accuracy']:.1f} %): none was more accurate on the examples used to "
-        "choose."
+    assert ensembling.verdict(table, "letters", 0.95) == (
+        "On letters no combination of these 3 models is shown to beat one alone, the best on the "
+        "examples used to choose: none that greedy selection tried was more accurate there. On "
+        f"300 other examples one has {100 * chosen['accuracy']:.1f} %."
     )
+
+
+def test_a_set_that_beats_the_chosen_model_but_not_another_is_not_recommended():
+    singles = [("one", 0.6, 1e-9), ("two", 0.7, 0.3)]
+    rows = [
+        {
+            "kind": "single",
+            "members": m,
+            "vote": "class",
+            "accuracy": a,
+            "p_value": p,
+            "chosen": False,
+        }
+        for m, a, p in singles
+    ]
+    chosen = {"kind": "set", "members": "one + two", "weights": "0.50 + 0.50", "size": 2}
+    chosen |= {"accuracy": 0.71, "gain": 0.11, "gain_low": 0.1, "gain_high": 0.12, "chosen": True}
+    verdict = ensembling.verdict(pd.DataFrame([chosen, *rows]).assign(n=1000), "letters", 0.95)
+    assert verdict.startswith("On letters no combination of these 2 models is shown to beat every")
+    assert "On these, two alone has 70.0 %." in verdict
+
+
+def test_p_values_are_those_of_the_exact_test_of_mcnemar(made):
+    predictions, table, (_, reporting) = made
+    chosen = weights_of(table[table["chosen"]].iloc[0], list(predictions))
+    together_N = correct(reporting, chosen)
+    for row in of_kind(table, "single").itertuples():
+        alone_N = correct(reporting, {list(predictions).index(row.members): 1})
+        wins, losses = (together_N & ~alone_N).sum(), (alone_N & ~together_N).sum()
+        # Weights in the table are rounded, which is decisive here and there.
+        p_value = stats.binom.sf(wins - 1, wins + losses, 0.5)
+        assert np.log10(row.p_value) == pytest.approx(np.log10(p_value), rel=0.2, abs=0.3)
 
 
 def test_without_a_tune_split_the_other_is_halved_and_so_is_each_class():
@@ -275,45 +311,102 @@ def test_examples_that_cannot_be_used_are_refused():
         ensembling.halves(data(np.array([1]), np.array(["report"])), "tune", "report", 0)
 
 
-def said(sizes=(1, 2), gain=(0.03, 0.023, 0.037), weights="0.67 + 0.33", votes=None):
-    """The verdict on a small table of a set and two or more models."""
-    members = " + ".join(["wide", "dense", "third"][: sizes[-1]])
-    gain = dict(zip(["gain", "gain_low", "gain_high"], gain, strict=True))
-    chosen = {"kind": "set", "members": members, "weights": weights, "size": sizes[-1]}
-    rows = [chosen | gain | {"accuracy": 0.784, "chosen": True}]
-    for model, vote in zip(["wide", "dense", "third"], votes or ["probabilities"] * 3, strict=True):
-        rows.append({"kind": "single", "members": model, "vote": vote, "accuracy": 0.754})
-    table = pd.DataFrame(rows).assign(n=5000)
-    return ensembling.verdict(table.assign(chosen=table["chosen"].eq(True)), "cifar100")
+def said(size=2, accuracies=(0.784, 0.754), ends=(0.023, 0.037), votes=None, n=5000):
+    """The verdict on a small table: accuracies of the chosen set, and of two models or more."""
+    models = ["wide", "dense", "third"]
+    accuracies = [*accuracies, *[accuracies[1]] * (4 - len(accuracies))]
+    chosen = {
+        "kind": "set",
+        "members": " + ".join(models[:size]),
+        "weights": {1: "1.00", 2: "0.67 + 0.33", 3: "0.33 + 0.33 + 0.33"}[size],
+        "size": size,
+        "accuracy": accuracies[0],
+        "gain": accuracies[0] - accuracies[1],
+        "gain_low": ends[0],
+        "gain_high": ends[1],
+        "chosen": True,
+    }
+    votes = votes or ["probabilities"] * 3
+    rows = [
+        {
+            "kind": "single",
+            "members": model,
+            "vote": vote,
+            "accuracy": accuracy,
+            "p_value": 0.001 if ends[0] > 0 else 0.4,
+            "chosen": False,
+        }
+        for model, vote, accuracy in zip(models, votes, accuracies[1:], strict=True)
+    ]
+    return ensembling.verdict(pd.DataFrame([chosen, *rows]).assign(n=n), "cifar100", 0.95)
 
 
 def test_the_verdict_says_which_are_worth_it():
     assert said() == (
         "On cifar100, wide (weight 0.67) and dense (0.33) are worth ensembling: 78.4 % against "
-        "75.4 % for wide alone, 3.0 points [2.3, 3.7] on 5,000 examples that were not used to "
-        "choose."
+        "75.4 % for wide alone, the best on the examples used to choose, so 3.0 points [2.3, 3.7] "
+        "more on 5,000 other examples."
     )
-    assert said((1, 2, 3), weights="0.33 + 0.33 + 0.33").startswith(
+    assert said(3).startswith(
         "On cifar100, wide, dense and third, equally weighted, are worth ensembling: 78.4 %"
     )
 
 
 @pytest.mark.parametrize("low, written", [(-0.003, "-0.3"), (0.0, "0.0"), (-0.00021, "-0.02")])
 def test_the_verdict_says_that_none_is_shown_to_be_worth_it(low, written):
-    assert said(gain=(0.002, low, 0.007)) == (
-        "On cifar100 no combination of these 3 models is shown to beat the best single one, wide "
-        f"(75.4 %): the best choice, wide + dense, gains 0.2 points [{written}, 0.7] on 5,000 "
-        "examples that were not used to choose."
+    assert said(accuracies=(0.756, 0.754), ends=(low, 0.007)) == (
+        "On cifar100 no combination of these 3 models is shown to beat every one of them (p = 0.4, "
+        "one-sided): what greedy selection chose, wide + dense, has 75.6 % against 75.4 % for wide "
+        "alone, the best on the examples used to choose, a difference of 0.2 points "
+        f"[{written}, 0.7] on 5,000 other examples."
     )
 
 
+@pytest.mark.parametrize(
+    "size, accuracies, ends, sentence",
+    [
+        (2, (0.784, 0.754, 0.75, 0.761), (0.023, 0.037), " On these, third alone has 76.1 %."),
+        (2, (0.756, 0.754, 0.761, 0.75), (-0.01, 0.01), " On these, dense alone has 76.1 %."),
+        (2, (0.75, 0.754, 0.752, 0.74), (-0.01, 0.01), ""),
+        (1, (0.754, 0.754, 0.7541, 0.7), (0, 0), " On these, dense alone has 75.41 %."),
+        (2, (0.784, 0.754, 0.754, 0.75), (0.023, 0.037), ""),
+        (1, (0.754, 0.754, 0.754, 0.7), (0, 0), ""),
+    ],
+)
+def test_a_model_that_is_better_on_the_reported_examples_is_named(size, accuracies, ends, sentence):
+    verdict = said(size, accuracies, ends)
+    assert "wide alone, the best on the examples used to choose" in verdict
+    alone = "75.40 %" if "75.41" in sentence else "75.4 %"
+    end = " on 5,000 other examples." if size > 1 else f"On 5,000 other examples wide has {alone}."
+    assert verdict.endswith(end + sentence)
+
+
 def test_a_gain_too_small_for_one_decimal_is_not_written_as_none():
-    assert "0.04 points [0.02, 0.1]" in said(gain=(0.0004, 0.0002, 0.0006))
+    verdict = said(accuracies=(0.7544, 0.754), ends=(0.0002, 0.0006))
+    assert "75.44 % against 75.40 %" in verdict
+    assert "0.04 points [0.02, 0.06]" in verdict
+
+
+def test_accuracies_get_another_decimal_where_their_rounded_difference_is_not_the_gain():
+    assert "95.33 % against 79.17 %" in said(accuracies=(572 / 600, 475 / 600), n=600)
+
+
+@given(st.integers(2, 30_000), st.data())
+def test_the_printed_accuracies_differ_by_the_printed_gain(n, drawn):
+    right = [drawn.draw(st.integers(0, n)) for _ in range(2)]
+    verdict = said(accuracies=[count / n for count in right], ends=(-1, 1), n=n)
+    found = re.search(r"has (\S+) % against (\S+) % for .* difference of (\S+) points", verdict)
+    chosen, alone, gain = map(Decimal, found.groups())
+    assert chosen - alone == gain
+    for printed, count in zip((chosen, alone), right, strict=True):
+        assert abs(float(printed) - 100 * count / n) < 0.0501
+    assert float(gain) == pytest.approx(100 * (right[0] - right[1]) / n, abs=0.0501)
+    assert (gain > 0, gain < 0) == (right[0] > right[1], right[0] < right[1])
 
 
 def test_the_verdict_says_how_models_without_probabilities_vote():
     assert said(votes=["probabilities", "confidence", "class"]).endswith(
-        "choose. Models without all probabilities vote with their confidence (1 of 3) or with "
+        "examples. Models without all probabilities vote with their confidence (1 of 3) or with "
         "their class, weighted by accuracy (1 of 3)."
     )
     assert said(votes=["class"] * 3).endswith(

@@ -24,12 +24,20 @@ def npz(**arrays) -> bytes:
     return file.getvalue()
 
 
+def zipped(name: str) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(name, "no array")
+    return file.getvalue()
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
         ("t.csv", TABLE.to_csv(index=False).encode()),
         ("t.CSV", TABLE.to_csv(index=False).encode("utf-8-sig")),
         ("t.csv?download=1.0", TABLE.to_csv(index=False).encode()),
+        ("t.csv", TABLE.to_csv(index=False, sep=";").encode("utf-8-sig")),
         ("t.tsv", TABLE.to_csv(index=False, sep="\t").encode()),
         ("t.txt", TABLE.to_csv(index=False, sep="\t", lineterminator="\r\n").encode()),
         ("t.json", TABLE.to_json(orient="records", double_precision=15).encode()),
@@ -52,6 +60,27 @@ def test_no_text_stands_for_a_missing_value(tmp_path):
     (tmp_path / "t.csv").write_text("id,label\nNA,null\n,nan\n")
     read = read_content(tmp_path / "t.csv", text=("id", "label"))
     assert read.to_numpy().tolist() == [["NA", "null"], ["", "nan"]]
+
+
+@pytest.mark.parametrize(
+    ("written", "columns"),
+    [
+        ('"a;b;c",d\n1,2\n', ["a;b;c", "d"]),
+        ('"a,b,""c";d\n1;2\n', ['a,b,"c', "d"]),
+        ('"a;b\tc"\n1\n', ["a;b\tc"]),
+        ("a b\n1\n", ["a b"]),
+    ],
+)
+def test_what_is_quoted_separates_no_columns(tmp_path, written, columns):
+    (tmp_path / "t.csv").write_text(written)
+    assert list(read_content(tmp_path / "t.csv").columns) == columns
+
+
+def test_leading_zeros_stay_in_a_column_that_nothing_names(tmp_path):
+    (tmp_path / "t.csv").write_text("key,p\n007,0.5\n010,0\n")
+    read = read_content(tmp_path / "t.csv")
+    assert read["key"].tolist() == ["007", "010"]
+    assert read["p"].tolist() == [0.5, 0]
 
 
 def test_parquet_gives_its_index_and_the_names_of_its_columns_as_text(tmp_path):
@@ -109,8 +138,14 @@ TRUNCATED = npz(a=np.arange(1000))[:-60]
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("a.xlsx", b"x", r"should end with its format, one of \.csv, .*\.npz: rename it"),
-        ("a", b"x", "should end with its format"),
+        ("a", b"x", r"should end with one of \.csv, .*\.npz: save it in that format, or rename it"),
+        ("a.XLSX", b"x", "is a spreadsheet: save it as CSV .*'CSV UTF-8'"),
+        ("a.csv", b"PK\x03\x04\n", "is a spreadsheet: save it as CSV"),
+        ("a.csv", b"\xd0\xcf\x11\xe0\xa1", "is a spreadsheet: save it as CSV"),
+        ("a.pt", b"x", "no plain arrays: save its array as npy, with numpy.save"),
+        ("a.npy", b"\x80\x04K\x01.", "no plain arrays: save its array as npy, with numpy.save"),
+        ("a.npz", zipped("a/data.pkl"), "no plain arrays: save its array as npy"),
+        ("a.csv", b"id;label;label\nx;1;2\n", "has two columns 'label': rename one"),
         ("a.csv", b"", r"cannot be read as csv \(No columns"),
         ("a.csv", b"id,label\n", "holds no rows"),
         ("a.csv", b"id,label\nx,\xff\n", "is not UTF-8 text: save it as UTF-8"),
@@ -128,7 +163,8 @@ TRUNCATED = npz(a=np.arange(1000))[:-60]
         ("a.npy", b"", "cannot be read as npy"),
         ("a.npy", npy(np.arange(9))[:-1], "cannot be read as npy"),
         ("a.npy", npy(np.arange(0)), "holds no rows"),
-        ("a.npy", PICKLE, r"cannot be read as npy \(Object arrays"),
+        ("a.npy", PICKLE, "no plain arrays: save its array as npy, with numpy.save"),
+        ("a.npz", npz(a=np.array([{}])), "no plain arrays"),
         ("a.npy", npy(np.zeros((2, 2, 2))), r"holds an array \(2, 2, 2\) of float64"),
         ("a.npy", npy(np.array(3)), r"holds an array \(\) of int64"),
         ("a.npy", npy(np.array([1j])), r"of complex128: give labels \[N\], or scores \[N, C\]"),
@@ -150,7 +186,7 @@ def test_what_cannot_be_read_is_refused_in_one_line(tmp_path, name, content, sen
 
 def test_an_array_that_is_not_there_is_refused_with_those_that_are(tmp_path):
     (tmp_path / "a.npz").write_bytes(npz(ground_truth=[1], predictions=[[2]]))
-    with pytest.raises(InputError, match=r"no array 'x': .* one of ground_truth, predictions"):
+    with pytest.raises(InputError, match=r"no array 'x': .* of ground_truth, predictions as"):
         read_content(tmp_path / "a.npz", array="x")
 
 

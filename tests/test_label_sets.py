@@ -163,9 +163,24 @@ TABLE = "id,label\na,cat\nb,dog\nc,fish\n"
 @pytest.mark.parametrize(
     ("name", "content", "layout", "sentence"),
     [
-        ("a.csv", TABLE, {"ids": "file"}, "no column 'file': give as `ids` one of 'id', 'label'"),
-        ("a.csv", TABLE, {"label": "class"}, "no column 'class': give as `label` one of"),
-        ("a.csv", TABLE, {"groups": "kind"}, "no column 'kind': give as `groups` one of"),
+        (
+            "a.csv",
+            TABLE,
+            {"ids": "file"},
+            "no column 'file': give one of 'id', 'label' as `ids` under `labels`",
+        ),
+        (
+            "a.csv",
+            TABLE,
+            {"label": "class"},
+            "no column 'class': give one of 'id', 'label' as `label` under `labels`",
+        ),
+        (
+            "a.csv",
+            TABLE,
+            {"groups": "kind"},
+            "no column 'kind': give one of 'id', 'label' as `groups` under `labels`",
+        ),
         ("a.csv", TABLE + "b,cat\n", {}, "the id 'b' in row 2 and in row 4: keep one"),
         (
             "a.csv",
@@ -173,14 +188,19 @@ TABLE = "id,label\na,cat\nb,dog\nc,fish\n"
             {},
             r"row 2: 'dig' is no class \(did you mean 'dog'",
         ),
-        ("a.csv", TABLE.replace("dog", ""), {}, "row 2: '' is no class"),
+        ("a.csv", TABLE.replace("dog", ""), {}, "row 2: has no label: give one"),
         (
             "a.csv",
             TABLE.replace("cat", "0"),
             {},
             "row 1: has the number 0 .* give as `classes` the",
         ),
-        ("a.npy", np.arange(3), {}, r"has no columns, .* 'id': give as `ids` text .*\{:05d\}"),
+        (
+            "a.npy",
+            np.arange(3),
+            {},
+            r"has no columns, .* 'id': give under `labels` .* text .*\{:05d\}",
+        ),
         ("a.npy", np.arange(3), {**NUMBERED, "groups": "kind"}, "no columns: leave `groups` out"),
         ("a.npy", np.eye(3), NUMBERED, r"holds an array \(3, 3\): give one label an example"),
         ("a.npz", {"a": np.eye(3)}, {**NUMBERED, "array": "b"}, "no array 'b'"),
@@ -195,6 +215,31 @@ def test_what_cannot_be_read_so_is_refused(tmp_path, name, content, layout, sent
         read(path, **layout)
     assert str(refused.value).startswith(str(path))
     assert "\n" not in str(refused.value)
+
+
+def test_numbers_from_one_are_told_from_numbers_that_are_no_class(tmp_path):
+    for labels in ([1, 3, 2], [[1], [2, 3], []]):
+        path = write(tmp_path, "a.json", labels)
+        with pytest.raises(InputError, match="look numbered from 1: subtract one, or give as `cl"):
+            read(path, class_names(3), **NUMBERED)
+        assert read(path, ("1", "2", "3"), {"report": 2}, **NUMBERED).labels.shape[0] == 3
+    for labels in ([0, 3, 2], [1, 4, 2], [3, -1, 1]):
+        with pytest.raises(InputError, match=r"is no class.*; the classes are '0', '1', '2': give"):
+            read(write(tmp_path, "a.json", labels), class_names(3), **NUMBERED)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".json", ".parquet"])
+def test_names_that_look_like_something_else_stay_text(tmp_path, suffix):
+    names = ("nan", "None", "NA", "null", "True")
+    table = pd.DataFrame({"id": ["007", "7", "NA", "1e3", "1.0"], "label": names, "kind": names})
+    if suffix == ".csv":
+        content = table.to_csv(index=False, sep=";")
+    else:
+        content = table if suffix == ".parquet" else table.to_dict("records")
+    made = read(write(tmp_path, f"a{suffix}", content), names, {"report": 5}, groups="kind")
+    assert made.ids == tuple(table["id"])
+    assert made.labels.tolist() == list(range(5))
+    assert made.groups == names
 
 
 def test_splits_larger_than_the_labels_are_refused(tmp_path):

@@ -159,7 +159,8 @@ def test_whole_numbers_are_the_classes_with_their_names(tmp_path_factory, labels
 @pytest.mark.parametrize("values", ["probabilities", "logits"])
 def test_arrays_of_scores_follow_the_declared_order(tmp_path, dtype, values):
     rng = np.random.default_rng(0)
-    given_NC = rng.dirichlet([0.3] * 3, 4).astype(np.float64 if dtype is object else dtype)
+    given_NC = rng.dirichlet([0.3] * 3, 4) if values == "probabilities" else rng.normal(size=(4, 3))
+    given_NC = given_NC.astype(np.float64 if dtype is object else dtype)
     if dtype is object:
         path = write(tmp_path, "a.json", given_NC.tolist())
     else:
@@ -240,6 +241,7 @@ IDS = "id,predicted\nx0,cat\nx1,dog\nx2,fish\n"
 ROWS = IDS + "x3,cat\n"
 SURE = ROWS.replace("predicted", "predicted,confidence").replace("cat", "cat,0.5")
 NUMBERED = {"classes": ("0", "1", "2")}
+ROWS_FROM_ONE = "id;predicted\nx0;1\nx1;3\nx2;2\nx3;1\n"
 PROBABILITIES = "id,cat,dog,fish\nx0,1,0,0\nx1,0,1,0\nx2,0,0,1\nx3,"
 
 
@@ -249,9 +251,20 @@ PROBABILITIES = "id,cat,dog,fish\nx0,1,0,0\nx1,0,1,0\nx2,0,0,1\nx3,"
         # Rows and ids.
         ("a.csv", IDS, {}, {}, r"no row for 1 of the 4 examples of 'toy', such as 'x3' \(its own"),
         ("a.csv", ROWS + "x1,dog\n", {}, {}, "the id 'x1' in row 2 and in row 5: keep one"),
-        ("a.csv", ROWS, {"ids": "key"}, {}, "'id' looks like ids: give it as `ids`"),
+        ("a.csv", ROWS, {"ids": "key"}, {}, "'id' looks like ids: give it as `ids` in a fo"),
         ("a.csv", ROWS.replace("id", "key"), {}, {}, "no column 'id', but 'key' looks like ids"),
-        ("a.csv", "predicted\ncat\n", {"ids": "key"}, {}, "no column 'key': give as `ids` one of"),
+        (
+            "a.csv",
+            "key,predicted\n007,cat\n7,dog\n",
+            *({}, {"ids": ("007", "7")}, "'key' looks like ids: give it as `ids` in a format of"),
+        ),
+        (
+            "a.csv",
+            "predicted\ncat\n",
+            {"ids": "key"},
+            {},
+            "no column .key.: give .* `ids` in a form",
+        ),
         ("a.csv", "predicted\ncat\n", {}, {"row_order": ""}, "no column 'id': .* of 'predicted'"),
         ("a.csv", "predicted\ncat\n", {}, {}, r"1 rows without ids for the 4 .* 'by number'"),
         ("a.json", ["cat"] * 4, {}, {"row_order": ""}, "has no ids, .* `row_order` in the run"),
@@ -259,20 +272,65 @@ PROBABILITIES = "id,cat,dog,fish\nx0,1,0,0\nx1,0,1,0\nx2,0,0,1\nx3,"
         ("a.npy", np.zeros((3, 3)), {}, {}, "3 rows without ids for the 4 examples"),
         # Classes.
         ("a.csv", ROWS.replace("dog", "dgo"), {}, {}, r"row 2: 'dgo' is no class \(did you mean "),
-        ("a.csv", ROWS.replace("dog", ""), {}, {}, "row 2: '' is no class; the classes are 'cat'"),
-        ("a.csv", "id\nx0\n", {}, {"ids": ("x0",)}, "neither a column 'predicted' nor one for e"),
-        ("a.json", [0, 1, 2, 0], {}, {}, "row 1: has the number 0 for a class, .* `label_map`"),
+        ("a.csv", ROWS.replace("dog", ""), {}, {}, "row 2: has no label: give one"),
+        (
+            "a.csv",
+            ROWS.replace("dog", "Dog"),
+            {},
+            {},
+            r"a `label_map`, as in \{\"Dog\": \"dog\"\}, in",
+        ),
+        ("a.csv", "id\nx0\n", {}, {"ids": ("x0",)}, "no column 'predicted', and none .*: add one"),
+        (
+            "a.csv",
+            "id,said\nx0,1\n",
+            *(
+                {},
+                {"ids": ("x0",)},
+                "none for the class 'cat': give one of 'said' as `predicted` in",
+            ),
+        ),
+        (
+            "a.json",
+            [0, 1, 2, 0],
+            {},
+            {},
+            r"row 1: has the number 0 .*as in \{\"0\": \"cat\"\}, in a",
+        ),
+        (
+            "a.json",
+            [1, 3, 2, 1],
+            {},
+            {},
+            r"row 1: has the number 1 .*as in \{\"1\": \"cat\"\}, in a",
+        ),
+        (
+            "a.npy",
+            np.array([1, 3, 2, 1.0]),
+            {},
+            NUMBERED,
+            r"from 1: subtract .* \{\"3\": \"2\"\}, in",
+        ),
+        (
+            "a.csv",
+            ROWS_FROM_ONE,
+            {},
+            NUMBERED,
+            "row 2: classes are numbered from 0, these look num",
+        ),
         ("a.npy", np.arange(4), {}, NUMBERED, "row 4: '3' is no class; the classes are '0', '1'"),
+        ("a.npy", np.array([1, 2, 4, 3]), {}, NUMBERED, "row 3: '4' is no class; the classes are"),
         ("a.npy", np.arange(4) - 1.0, {}, NUMBERED, "row 1: '-1' is no class"),
         ("a.npy", np.arange(4) / 2, {}, NUMBERED, "row 2: '0.5' is no class"),
-        ("a.json", [None, "1", "2", "0"], {}, NUMBERED, "row 1: 'None' is no class"),
+        ("a.json", [None, "1", "2", "0"], {}, NUMBERED, "row 1: has no label: give one"),
         ("a.json", [1, [1], 2, 0], {}, NUMBERED, r"row 2: '\[1\]' is no class"),
         ("a.csv", ROWS, {"label_map": {"cat": "dig"}}, {}, r"'cat' into 'dig', .* mean 'dog'\?"),
         ("a.csv", ROWS, {"label_map": {"cat": "dog"}}, {}, "row 2: 'dog' is not in the `label_ma"),
         # Scores.
         ("a.npy", np.zeros((4, 2)), {}, {}, "2 scores an example for 3 classes"),
         ("a.npy", np.zeros((4, 3)), {}, {}, "row 1: probabilities should sum to 1, not 0: if the"),
-        ("a.npy", np.full((4, 3), 0.3338), {}, {}, "sum to 1, not 1.001: .* `values: logits`"),
+        ("a.npy", np.full((4, 3), 0.3338), {}, {}, "sum to 1, not 1.001: .* `values: logits` in a"),
+        ("a.npy", np.eye(4, 3)[[0, 1, 2, 0]], {"values": "logits"}, {}, "look like probabilities"),
         ("a.npy", np.eye(4, 3) * 2 - 1, {}, {}, "row 1, column dog: a probability .* be -1: if t"),
         (
             "a.npy",
@@ -290,17 +348,51 @@ PROBABILITIES = "id,cat,dog,fish\nx0,1,0,0\nx1,0,1,0\nx2,0,0,1\nx3,"
         ("a.csv", PROBABILITIES + ",0,1\n", {}, {}, "row 4, column cat: .* number, not ''"),
         ("a.csv", PROBABILITIES + "nan,0,1\n", {}, {}, "row 4, column cat: .* number, not 'nan'"),
         ("a.csv", PROBABILITIES + "1,0,1\n", {}, {}, "row 4: probabilities should sum to 1, not 2"),
-        ("a.csv", PROBABILITIES.replace("fish", "fsh") + "1,0,0\n", {}, {}, "neither a column"),
+        (
+            "a.csv",
+            PROBABILITIES.replace("fish", "fsh") + "1,0,0\n",
+            {},
+            {},
+            "'fish', but 'fsh': na",
+        ),
+        (
+            "a.csv",
+            PROBABILITIES.replace("fish", "Fish") + "1,0,0\n",
+            *(
+                {},
+                {},
+                "none for the class 'fish', but 'Fish': name a column exactly like each class",
+            ),
+        ),
+        (
+            "a.csv",
+            PROBABILITIES.replace("fish", "other") + "1,0,0\n",
+            *({}, {}, "none for the class 'fish': name a column exactly like each class"),
+        ),
+        (
+            "a.csv",
+            PROBABILITIES + "1,0,0\n",
+            {"label_map": {"cat": "cat", "dog": "dog"}},
+            *(
+                {},
+                "none for the class 'fish', but 'fish': give each class its column in the `label",
+            ),
+        ),
+        (
+            "a.csv",
+            "id;cat;dog;fish\nx0;0,5;0,25;0,25\n",
+            *({}, {"ids": ("x0",)}, "row 1, column cat: '0,5' has a decimal comma: save the file "),
+        ),
         ("a.npy", np.eye(4, 3), {"label_map": {"0": "cat", "1": "cat"}}, {}, "one of the columns"),
         (
             "a.csv",
             "id,cat,dog,fish,bird\nx0,1,0,0,0\n",
             {"label_map": {**{name: name for name in ("cat", "dog", "fish")}, "bird": "cat"}},
             {"ids": ("x0",)},
-            "neither a column 'predicted' nor one for each class",
+            "no column 'predicted', and 2 for the class 'cat': leave one",
         ),
         # Confidences.
-        ("a.csv", ROWS, {"confidence": "p"}, {}, "no column 'p': give as `confidence` one of"),
+        ("a.csv", ROWS, {"confidence": "p"}, {}, "no column 'p': give .* as `confidence` in a f"),
         ("a.csv", SURE.replace("dog", "dog,0"), {}, {}, "row 2, .* above 0 and at most 1, not 0"),
         ("a.csv", SURE.replace("dog", "dog,97"), {}, {}, "at most 1, not 97: give the probability"),
         ("a.csv", SURE.replace("dog", "dog,-1"), {}, {}, "above 0 and at most 1, not -1"),
@@ -316,7 +408,7 @@ PROBABILITIES = "id,cat,dog,fish\nx0,1,0,0\nx1,0,1,0\nx2,0,0,1\nx3,"
             {"p": np.eye(4, 3)},
             {"array": "q"},
             {},
-            "no array 'q': give as `array` one of p",
+            "no array 'q': give one of p as `array` in a format",
         ),
     ],
 )
@@ -334,6 +426,31 @@ def test_what_is_missing_ambiguous_or_out_of_range_is_refused(
     assert len(str(refused.value)) < len(str(path)) + 350
 
 
+NAMES = ("nan", "None", "NA", "null", "True")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_ids_and_classes_that_look_like_something_else_stay_text(tmp_path, suffix):
+    data = examples(5, NAMES, ids=("007", "7", "NA", "1e3", "True"))
+    table = pd.DataFrame({"id": data.ids, "predicted": NAMES})[::-1]
+    path = write(tmp_path, f"a{suffix}", table.reset_index(drop=True))
+    assert read(path, data).predicted_N.tolist() == list(range(5))
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_missing_label_is_no_class_called_none_or_nan(tmp_path, suffix):
+    table = pd.DataFrame({"id": ["x0", "x1"], "predicted": ["nan", None]})
+    path = write(tmp_path, f"a{suffix}", table)
+    with pytest.raises(InputError, match="row 2: has no label: give one"):
+        read(path, examples(2, NAMES))
+
+
+def test_some_rows_that_sum_to_one_may_be_logits(tmp_path):
+    given_NC = np.array([[0.5, 0.25, 0.25], [0.5, 0.5, 0.5], [0, 1, 0], [1, 0, 0]])
+    found = read(write(tmp_path, "a.npy", given_NC), examples(), values="logits")
+    np.testing.assert_array_equal(found.scores_NC, given_NC)
+
+
 def test_sums_may_be_off_by_rounding(tmp_path):
     given_NC = np.full((4, 3), 0.3336)
     found = read(write(tmp_path, "a.npy", given_NC), examples())
@@ -343,10 +460,10 @@ def test_sums_may_be_off_by_rounding(tmp_path):
 
 def test_a_class_called_like_a_number_with_a_point_is_found_by_that_name():
     classes = ("1.0", "1", "v1")
-    found = match_classes(Path("a"), ["1.0", "1", 1.0, "v1"], range(4), classes, "mend")
+    found = match_classes(Path("a"), ["1.0", "1", 1.0, "v1"], range(4), classes)
     assert found.tolist() == [0, 1, 1, 2]
     with pytest.raises(InputError, match=r"row 1: 'v1\.0' is no class"):
-        match_classes(Path("a"), ["v1.0"], [0], ("v1",), "mend")
+        match_classes(Path("a"), ["v1.0"], [0], ("v1",))
 
 
 @pytest.mark.parametrize(

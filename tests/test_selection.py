@@ -35,7 +35,11 @@ def loop(votes, order):
             [softmax(votes.logits[m][n].astype(float) / votes.temperatures_M[m]) for m in order],
             axis=0,
         )
-        predicted.append(said.pop() if len(said) == 1 else probability_C.argmax())
+        first = int(votes.predicted_MN[order[0], n])
+        tied = probability_C[first] >= probability_C.max() - selection.TIE / len(order)
+        predicted.append(
+            said.pop() if len(said) == 1 else first if tied else probability_C.argmax()
+        )
         losses.append(-np.log(probability_C[label]))
     return np.array(predicted), np.mean(losses)
 
@@ -160,3 +164,19 @@ def test_scores_that_are_no_numbers_are_refused():
     ):
         with pytest.raises(InputError, match="scores of model 3 of 4 are not numbers"):
             use()
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_tied_votes_do_not_depend_on_the_numbers_of_the_classes(seed):
+    rng = np.random.default_rng(seed)
+    labels_N = rng.integers(0, 3, 40)
+    predicted_MN = rng.integers(0, 3, (4, 40))
+    renumbered = rng.permutation(3)
+    found = []
+    for number in (np.arange(3), renumbered):
+        predicted = number[predicted_MN]
+        # Votes of classes alone, all of one weight.
+        logits = [np.log(np.where(row[:, None] == np.arange(3), 0.7, 0.15)) for row in predicted]
+        votes = Votes(logits, predicted, number[labels_N], np.ones(4))
+        found.append(selection.prefix_correct(votes, [2, 0, 1, 2, 2]))
+    np.testing.assert_array_equal(*found)

@@ -92,14 +92,17 @@ class Metrics(Section):
     """How every metric is computed."""
 
     data: Distinct[Id] = Field(min_length=1, description="Data sets on which models are compared")
-    bootstrap_resamples: Positive = Field(description="Bootstrap resamples of the examples")
-    confidence_level: Number = Field(gt=0, lt=1, description="Coverage of the intervals")
-    calibration_bins: Positive = Field(description="Bins of the expected calibration error")
-    calibration_split: Split = Field(description="Split on which temperatures and sets are chosen")
-    report_split: Split = Field(description="Split whose numbers are reported")
+    bootstrap_resamples: Positive = Field(2000, description="Bootstrap resamples of the examples")
+    confidence_level: Number = Field(0.95, gt=0, lt=1, description="Coverage of the intervals")
+    calibration_bins: Positive = Field(15, description="Bins of the expected calibration error")
+    calibration_split: Split = Field(
+        "tune", description="Split on which temperatures and sets are chosen"
+    )
+    report_split: Split = Field("report", description="Split whose numbers are reported")
     ensemble_rule: Literal["mean_probability", "mean_logit", "most_confident"] = Field(
+        "mean_probability",
         description="How two models are combined in figure 2 and in the trends of the claims; "
-        "greedy addition always averages probabilities"
+        "greedy addition always averages probabilities",
     )
 
 
@@ -114,7 +117,7 @@ class Run(Section):
 
     run: Id = Field(description="Name of the run; results go to results/<run>")
     models: str = Field(min_length=1, description="Path of the model table")
-    threads: Positive = Field(description="Threads of one job")
+    threads: Positive = Field(1, description="Threads of one job")
     data: dict[Id, DataSet] = Field(min_length=1, description="Data sets by name")
     formats: dict[Id, Format] = Field({}, description="Ways to read files of predictions, by name")
     recipes: dict[Id, Recipe] = Field({}, description="Recipes by name")

@@ -19,11 +19,11 @@ from dissent.commandline import InputError
 from dissent.pairwise import accuracies, all_pairs, error_inconsistency, joint_counts, pair_counts
 from dissent.progress import progress
 
-RULES = ("mean_probability", "mean_logit", "most_confident")
+MEAN_RULES = ("mean_probability", "mean_logit")
+RULES = (*MEAN_RULES, "most_confident")
 TILE_ELEMENTS = 2**23  # models x examples x classes held at a time: 32 MB
 PAIR_ELEMENTS = 2**18  # pairs x examples decided at a time: 1 MB an array, stays in the cache
 BLOCKS = 32  # at most so many blocks of classes, each bounded by its largest value
-
 
 # What a rule adds up, for all models on a few examples, with bounds that spare most of the adding.
 _Tile = namedtuple(
@@ -61,15 +61,14 @@ def softmax(logits_NC: np.ndarray, out=None) -> np.ndarray:
 def pair_prediction(
     first_NC: np.ndarray, second_NC: np.ndarray, predicted_2N: np.ndarray, rule: str
 ) -> np.ndarray:
-    """Class [N] that two models choose together under one of RULES, as `ensemble_counts` has it.
+    """Class [N] that two models choose together under a mean rule, as `ensemble_counts` has it.
 
-    From the members' tempered logits and the classes they predict.
+    From the members' tempered logits and the classes they predict. Other rules raise ValueError.
     """
+    _check_mean(rule)
     first_N, second_N = predicted_2N
-    if rule != "mean_logit":
+    if rule == "mean_probability":
         first_NC, second_NC = softmax(first_NC), softmax(second_NC)
-    if rule == "most_confident":
-        return np.where(first_NC.max(axis=1) >= second_NC.max(axis=1), first_N, second_N)
     return np.where(first_N == second_N, first_N, (first_NC + second_NC).argmax(axis=1))
 
 
@@ -81,20 +80,18 @@ def ensemble_counts(
     rule: str,
     pairs_P2: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Joint counts, int64 [P, 2, 2, 2], of all (or the given) pairs of models under one rule.
+    """Joint counts, int64 [P, 2, 2, 2], of all (or the given) pairs of models under a mean rule.
 
     `logits` holds M arrays [N, C], memory-mapped if need be: each is read once, a few examples at a
     time. `predicted_MN` holds the classes the members predict.
 
-    Every rule predicts the class that both members predict. Where they differ, mean_probability
-    and mean_logit predict the first largest class of the float32 sum of the members' tempered
-    probabilities or logits; most_confident predicts what the member with the larger tempered
-    probability predicts, the first member on a tie.
+    Both rules predict the class that both members predict or, where they differ, the first largest
+    class of the float32 sum of the members' tempered probabilities or logits.
 
-    Raises InputError for logits that are not finite, ValueError for shapes that do not match.
+    Raises InputError for logits that are not finite, ValueError for other rules or shapes that do
+    not match.
     """
-    if rule not in RULES:
-        raise ValueError(f"rule {rule!r} is none of {RULES}")
+    _check_mean(rule)
     n_models, n_examples, n_classes = _shape(logits, predicted_MN, labels_N, temperatures_M)
     first_P, second_P = (all_pairs(n_models) if pairs_P2 is None else np.asarray(pairs_P2)).T
     length = max(1, min(n_examples, TILE_ELEMENTS // (n_models * n_classes)))
@@ -110,16 +107,50 @@ def ensemble_counts(
         step = max(1, PAIR_ELEMENTS // len(tile.label_T))
         for at in range(0, len(first_P), step):
             first, second = first_P[at : at + step], second_P[at : at + step]
-            if rule == "most_confident":
-                right = np.packbits(_right_by_confidence(tile, first, second), axis=1)
-            else:
-                right = np.packbits(_right_by_sum(tile, first, second), axis=1)
+            right = np.packbits(_right_by_sum(tile, first, second), axis=1)
             with_first, with_second = right & packed_M[first], right & packed_M[second]
             right_P22[at : at + step] += joint_counts(
                 _ones(with_first & with_second), _ones(with_first), _ones(with_second), _ones(right)
             )
     total_P22 = pair_counts(correct_MN, np.stack([first_P, second_P], axis=1))
     return np.stack([total_P22 - right_P22, right_P22], axis=-1)
+
+
+def most_confident_counts(
+    confidence_MN: np.ndarray, correct_MN: np.ndarray, pairs_P2: np.ndarray | None = None
+) -> np.ndarray:
+    """Joint counts, int64 [P, 2, 2, 2], of all (or the given) pairs under most_confident.
+
+    `confidence_MN` holds the members' largest probabilities, tempered where there are logits,
+    `correct_MN` whether what they predict is right. See `first_decides`.
+
+    Raises ValueError for shapes that do not match, or if `correct_MN` is not boolean.
+    """
+    if confidence_MN.shape != correct_MN.shape:
+        raise ValueError(f"confidences {confidence_MN.shape}, answers {correct_MN.shape}")
+    pairs_P2 = all_pairs(len(correct_MN)) if pairs_P2 is None else pairs_P2
+    total_P22 = pair_counts(correct_MN, pairs_P2)
+    right_P22 = total_P22 * [[0, 0], [0, 1]]
+    wrong_MN = ~correct_MN
+    for p, (i, j) in enumerate(pairs_P2):
+        first_N = first_decides(confidence_MN[i], confidence_MN[j])
+        right_P22[p, 1, 0] = np.count_nonzero(correct_MN[i] & wrong_MN[j] & first_N)
+        right_P22[p, 0, 1] = np.count_nonzero(wrong_MN[i] & correct_MN[j] & ~first_N)
+    return np.stack([total_P22 - right_P22, right_P22], axis=-1)
+
+
+def first_decides(first_confidence: np.ndarray, second_confidence: np.ndarray) -> np.ndarray:
+    """Whether the first of two models decides under most_confident, bool: on a tie it does.
+
+    Confidences are compared as they are. Ties are common among published ones, and rounding would
+    break them if probabilities of all classes were made up first.
+    """
+    return first_confidence >= second_confidence
+
+
+def _check_mean(rule: str) -> None:
+    if rule not in MEAN_RULES:
+        raise ValueError(f"rule {rule!r} is none of {MEAN_RULES}")
 
 
 def _shape(logits, predicted_MN, labels_N, temperatures_M) -> tuple[int, int, int]:
@@ -147,7 +178,7 @@ def _tile(parts, predicted_MT, label_T, temperatures_M, rule, buffer) -> _Tile:
         top_T = top_MT[m] = values_TC.argmax(axis=1)
         if not np.isfinite(values_TC[row_T, top_T]).all():
             raise InputError(f"logits of model {m + 1} of {len(parts)} are not finite numbers")
-        if rule != "mean_logit":
+        if rule == "mean_probability":
             softmax(values_TC, out=values_TC)
         at_label_MT[m] = values_TC[row_T, label_T]
         at_top_MT[m] = values_TC[row_T, top_T]
@@ -175,11 +206,6 @@ def _block_maxima(values_TC: np.ndarray) -> np.ndarray:
         half = (values_TC.shape[1] + 1) // 2
         values_TC = np.maximum(values_TC[:, :half], values_TC[:, -half:])
     return values_TC.copy()
-
-
-def _right_by_confidence(tile: _Tile, first_P, second_P) -> np.ndarray:
-    first_wins_PT = tile.at_top_MT[first_P] >= tile.at_top_MT[second_P]
-    return np.where(first_wins_PT, tile.correct_MT[first_P], tile.correct_MT[second_P])
 
 
 def _right_by_sum(tile: _Tile, first_P, second_P) -> np.ndarray:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.stats import binomtest
 
 from dissent.bootstrap import multinomial_interval
 from dissent.commandline import InputError
@@ -21,7 +22,7 @@ KINDS = ["set", "member", "single", "pair"]
 COLUMNS = [
     *("kind", "rank", "members", "weights", "size", "vote"),
     *("accuracy_chosen", "accuracy", "accuracy_low", "accuracy_high"),
-    *("gain", "gain_low", "gain_high", "gain_chosen"),
+    *("gain", "gain_low", "gain_high", "gain_chosen", "p_value"),
     *("error_inconsistency", "cost", "chosen", "n", "left_out"),
 ]
 
@@ -79,7 +80,9 @@ def rank(
     the order of the votes. Whatever is called better is so on the examples to choose on: `rank` (1
     is the best of its kind), weights and `chosen` follow from these alone. The gain of a pair is
     over its better member, that of a set over the best model, that of a member of the chosen set
-    over the set without it. Intervals are paired bootstraps over the examples to report on.
+    over the set without it, that of a single model what the chosen set gains over it. Intervals are
+    paired bootstraps over the examples to report on, and so is `p_value` of these: that the chosen
+    set is no more accurate than a single model (McNemar, exact, one-sided).
     """
     plan = _plan(choosing, min(max_members, len(models)))
     table = _described(plan, models)
@@ -90,8 +93,11 @@ def rank(
         low_R, high_R = multinomial_interval(counts, measure, n_resamples, seed, level)
         table[name], table[f"{name}_low"], table[f"{name}_high"] = measure(counts), low_R, high_R
     table.loc[table["kind"] == "pair", "error_inconsistency"] = error_inconsistency(pairs_P22)
-    no_gain = (table["kind"] == "single") | (table["left_out"] == "gain")
-    table.loc[no_gain, ["gain", "gain_low", "gain_high", "gain_chosen"]] = np.nan
+    single = table["kind"] == "single"
+    table.loc[single, "p_value"] = [_p_value(counts) for counts in gained_R22[single]]
+    table.loc[table["left_out"] == "gain", ["gain", "gain_low", "gain_high", "gain_chosen"]] = (
+        np.nan
+    )
     return _ordered(table.assign(n=len(reporting.labels_N)))[COLUMNS]
 
 
@@ -170,6 +176,7 @@ def _counts(plan: _Plan, votes: Votes, models: pd.DataFrame) -> tuple[np.ndarray
     sets = [(best, first_set + k) for k in range(len(plan.sets))]
     members = [(best, member) for member in plan.members]
     singles = [(best, model) for model in plan.ranked]
+    beaten = [(model, first_set + plan.chosen) for model in plan.ranked]
     first_without, chosen = first_set + len(sets), first_set + plan.chosen
     added = [(first_without + k, chosen) for k in range(len(members))]
     pairs_P222 = ensemble_counts(*votes, "mean_probability", plan.pairs_P2)
@@ -180,7 +187,7 @@ def _counts(plan: _Plan, votes: Votes, models: pd.DataFrame) -> tuple[np.ndarray
     gained_P22[is_class_P] = pair_counts(correct_KN, np.stack([first_P, first_P], axis=1))
     return (
         np.concatenate([pair_counts(correct_KN, sets + members + singles), gained_P22]),
-        np.concatenate([pair_counts(correct_KN, sets + added + singles), gained_P22]),
+        np.concatenate([pair_counts(correct_KN, sets + added + beaten), gained_P22]),
         pairs_P222.sum(axis=-1),
     )
 
@@ -194,28 +201,66 @@ def _gain(counts: np.ndarray) -> np.ndarray:
     return (counts[..., 0, 1] - counts[..., 1, 0]) / counts.sum(axis=(-2, -1))
 
 
-def verdict(table: pd.DataFrame, data: str) -> str:
-    """What the table of `rank` says of the data set of that name, in one sentence or two."""
+def _p_value(counts_22: np.ndarray) -> float:
+    """That the second is no more often right alone than the first: McNemar, exact, one-sided."""
+    alone = counts_22[0, 1], counts_22[1, 0]
+    return binomtest(alone[0], sum(alone), alternative="greater").pvalue if sum(alone) else 1.0
+
+
+def verdict(table: pd.DataFrame, data: str, level: float) -> str:
+    """What the table of `rank` says of the data set of that name, in two sentences or three.
+
+    Models are worth ensembling if the chosen set is more accurate than every single model, each by
+    a one-sided test at (1 - level) / 2: the best on the examples to choose on may not be the best.
+    """
     best_set = table[table["chosen"]].iloc[0]
     singles = table[table["kind"] == "single"]
-    best, alone = singles["members"].iloc[0], _percent(singles["accuracy"].iloc[0])
-    gain, low, high = (_points(best_set[name]) for name in ("gain", "gain_low", "gain_high"))
-    gained = f"{gain} points [{low}, {high}]"
-    unused = f"on {best_set['n']:,} examples that were not used to choose"
-    if best_set["size"] > 1 and best_set["gain_low"] > 0:
+    best, other = singles.iloc[0], singles.loc[singles["accuracy"].idxmax()]
+    is_better = other["accuracy"] > best["accuracy"]
+    named = [best_set, best, *([other] if is_better else [])]
+    percents = [100 * row["accuracy"] for row in named]
+    decimals = _decimals(percents, 100 * best_set["gain"])
+    shown = [f"{percent:.{decimals}f} %" for percent in percents]
+    # Of the printed accuracies, as a reader subtracts them.
+    gain = round(percents[0], decimals) - round(percents[1], decimals)
+    low, high = (_points(100 * best_set[f"gain_{end}"], decimals) for end in ("low", "high"))
+    gained = f"{gain:.{decimals}f} points [{low}, {high}]"
+    alone = f"{best['members']} alone, the best on the examples used to choose"
+    unused = f"{best_set['n']:,} other examples"
+    no_combination = f"On {data} no combination of these {len(singles)} models is shown to beat"
+    p_value = singles["p_value"].max()
+    if best_set["size"] == 1:
         sentence = (
-            f"On {data}, {_weighted(best_set)} are worth ensembling: "
-            f"{_percent(best_set['accuracy'])} against {alone} for {best} alone, {gained} {unused}."
+            f"{no_combination} {alone}: none that greedy selection tried was more accurate there. "
+            f"On {unused} {best['members']} has {shown[1]}."
+        )
+    elif p_value < (1 - level) / 2:
+        sentence = (
+            f"On {data}, {_weighted(best_set)} are worth ensembling: {shown[0]} against "
+            f"{shown[1]} for {alone}, so {gained} more on {unused}."
         )
     else:
-        found = "none was more accurate on the examples used to choose"
-        if best_set["size"] > 1:
-            found = f"the best choice, {best_set['members']}, gains {gained} {unused}"
         sentence = (
-            f"On {data} no combination of these {len(singles)} models is shown to beat the best "
-            f"single one, {best} ({alone}): {found}."
+            f"{no_combination} every one of them (p = {p_value:.2g}, one-sided): what greedy "
+            f"selection chose, {best_set['members']}, has {shown[0]} against {shown[1]} for "
+            f"{alone}, a difference of {gained} on {unused}."
         )
-    return " ".join([sentence, *_without_probabilities(singles["vote"])])
+    of_other = [f"On these, {other['members']} alone has {shown[2]}."] if is_better else []
+    return " ".join([sentence, *of_other, *_without_probabilities(singles["vote"])])
+
+
+def _decimals(percents: list[float], gain: float) -> int:
+    """As few as tell the accuracies apart; one more if the first two then differ by another gain.
+
+    No more than that: of thirds no number of decimals gives the gain.
+    """
+
+    def told_apart(decimals: int) -> int:
+        return len({round(percent, decimals) for percent in percents})
+
+    few = next(decimals for decimals in range(1, 10) if told_apart(decimals) == told_apart(9))
+    difference = round(percents[0], few) - round(percents[1], few)
+    return few if round(difference, few) == round(gain, few) else few + 1
 
 
 def _weighted(best_set: pd.Series) -> str:
@@ -240,11 +285,7 @@ def _without_probabilities(vote_M: pd.Series) -> list[str]:
     return [f"Models without all probabilities vote with {' or with '.join(said)}."] if said else []
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
-
-
-def _points(difference: float) -> str:
-    """Percentage points with one decimal, or as many as show on which side of 0 they are."""
-    value = 100 * difference
-    return f"{value:.1f}" if value == 0 or abs(value) >= 0.05 else f"{value:.1g}"
+def _points(points: float, decimals: int) -> str:
+    """With so many decimals, or with as many as show on which side of 0 they are."""
+    enough = points == 0 or round(points, decimals) != 0
+    return f"{points:.{decimals}f}" if enough else f"{points:.1g}"

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import warnings
 from collections.abc import Collection
 from pathlib import Path
@@ -15,6 +16,14 @@ from dissent.files import sha256
 Content = pd.DataFrame | np.ndarray | list
 TABLES = (".csv", ".tsv", ".txt")
 SUFFIXES = (*TABLES, ".parquet", ".json", ".jsonl", ".npy", ".npz")
+SPREADSHEET = "is a spreadsheet: save it as CSV (Excel: 'CSV UTF-8')"
+NO_ARRAYS = "holds no plain arrays: save its array as npy, with numpy.save"
+OTHERS = {
+    **dict.fromkeys((".xlsx", ".xlsm", ".xls", ".ods"), SPREADSHEET),
+    **dict.fromkeys((".pt", ".pth", ".pkl", ".pickle"), NO_ARRAYS),
+}
+# How files of Excel begin, new and old.
+SPREADSHEET_STARTS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 
 
 def check_bytes(path: Path, expected: str | None, where: str) -> str:
@@ -31,17 +40,26 @@ def check_bytes(path: Path, expected: str | None, where: str) -> str:
     return found
 
 
-def read_content(path: Path, array: str | None = None, text: Collection[str] = ()) -> Content:
+def read_content(
+    path: Path,
+    array: str | None = None,
+    text: Collection[str] = (),
+    where: str = "in the run file",
+) -> Content:
     """What a file holds: a table (CSV, TSV, parquet, JSON records), an array (npy, npz) or a list.
 
     `array` names the array to take from an npz file, `text` the columns of a CSV whose values stay
-    as they are written. Raises InputError for other files, damaged ones and empty ones.
+    as they are written, and `where` is said of `array`. The columns of a text table are separated
+    by commas, tabs or semicolons. Raises InputError for other files, damaged ones and empty ones.
     """
     # The name of a fetched file may end with a query.
     suffix = Path(path.name.partition("?")[0]).suffix.lower()
+    if suffix in OTHERS:
+        raise InputError(f"{path}: {OTHERS[suffix]}")
     if suffix not in SUFFIXES:
         raise InputError(
-            f"{path}: its name should end with its format, one of {', '.join(SUFFIXES)}: rename it"
+            f"{path}: its name should end with one of {', '.join(SUFFIXES)}: save it in that "
+            f"format, or rename it if it is"
         )
     try:
         if suffix in TABLES:
@@ -54,13 +72,17 @@ def read_content(path: Path, array: str | None = None, text: Collection[str] = (
         elif suffix in (".json", ".jsonl"):
             content = _read_json(path, suffix)
         else:
-            content = _read_array(path, array)
+            content = _read_array(path, array, where)
     except InputError:
         raise
     except UnicodeDecodeError:
-        raise InputError(f"{path}: is not UTF-8 text: save it as UTF-8") from None
+        raise InputError(
+            f"{path}: is not UTF-8 text: save it as UTF-8 (Excel: 'CSV UTF-8')"
+        ) from None
     except Exception as error:
         # On a damaged file, its readers raise errors of all kinds.
+        if "allow_pickle" in str(error):
+            raise InputError(f"{path}: {NO_ARRAYS}") from None
         what = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(
             f"{path}: cannot be read as {suffix[1:]} ({what}): mend it or get another copy"
@@ -71,10 +93,16 @@ def read_content(path: Path, array: str | None = None, text: Collection[str] = (
 
 
 def _read_table(path: Path, text: Collection[str]) -> pd.DataFrame:
+    with path.open("rb") as file:
+        if file.read(4) in SPREADSHEET_STARTS:
+            raise InputError(f"{path}: {SPREADSHEET}")
     with path.open(encoding="utf-8-sig", newline="") as file:
-        first = file.readline()
-    separator = "\t" if first.count("\t") > first.count(",") else ","
+        first, second = file.readline(), file.readline()
+    separator = max(",\t;", key=re.sub('"[^"]*"', "", first).count)
     header = next(csv.reader([first], delimiter=separator), [])
+    # What is written as 007 may be ids, whatever its column is called.
+    row = next(csv.reader([second], delimiter=separator), [])
+    zeros = [name for name, value in zip(header, row, strict=False) if re.match(r"0\d", value)]
     for name in header:
         if header.count(name) > 1:
             raise InputError(f"{path}: has two columns {name!r}: rename one")
@@ -84,7 +112,7 @@ def _read_table(path: Path, text: Collection[str]) -> pd.DataFrame:
         return pd.read_csv(
             path,
             sep=separator,
-            dtype=dict.fromkeys(text, str),
+            dtype=dict.fromkeys([*text, *zeros], str),
             keep_default_na=False,
             index_col=False,
             low_memory=False,
@@ -105,23 +133,27 @@ def _read_json(path: Path, suffix: str) -> pd.DataFrame | list:
     return pd.DataFrame(content) if records else content
 
 
-def _read_array(path: Path, name: str | None) -> np.ndarray:
+def _read_array(path: Path, name: str | None, where: str) -> np.ndarray:
     """One array [N] or [N, C] of an npy or npz file; pickled objects are never loaded."""
     loaded = np.load(path, allow_pickle=False)
     if isinstance(loaded, np.ndarray):
         found = loaded
     elif name is None:
         arrays = {key: loaded[key] for key in loaded.files}
+        if any(isinstance(array, bytes) for array in arrays.values()):
+            raise InputError(f"{path}: {NO_ARRAYS}")
         fit = [array for array in arrays.values() if array.ndim in (1, 2)]
         if len(fit) != 1:
             shapes = ", ".join(f"{key} {array.shape}" for key, array in arrays.items())
-            raise InputError(f"{path}: holds the arrays {shapes or 'none'}: name one as `array`")
+            raise InputError(
+                f"{path}: holds the arrays {shapes or 'none'}: name one as `array` {where}"
+            )
         found = fit[0]
     elif name in loaded.files:
         found = loaded[name]
     else:
         known = ", ".join(loaded.files) or "none"
-        raise InputError(f"{path}: holds no array {name!r}: give as `array` one of {known}")
+        raise InputError(f"{path}: holds no array {name!r}: give one of {known} as `array` {where}")
     if found.ndim not in (1, 2) or found.dtype.kind not in "biufU":
         raise InputError(
             f"{path}: holds an array {found.shape} of {found.dtype}: give labels [N], or scores "

@@ -11,10 +11,11 @@ import pandas as pd
 from dissent.commandline import InputError
 from dissent.examples import Examples
 from dissent.foreign_files import Content, read_content
-from dissent.matching import column_named, join, match_classes, rows_by_id
+from dissent.matching import as_text, column_named, join, match_classes, rows_by_id
 
 GOLDEN = (5**0.5 - 1) / 2
-MEND = "give as `classes` the names in the file, or how many numbers there are"
+MEND = "give as `classes` the names in the file, in quotes if they are numbers"
+WHERE = "under `labels` in the run file"
 
 
 class _Rows(NamedTuple):
@@ -106,7 +107,7 @@ def proportional_splits(
     ends = np.cumsum([sizes[name] for name in names])
     order = rng.permutation(len(labels_N))
     order = order[np.argsort(labels_N[order], kind="stable")]
-    # Strides of the golden ratio: whatever the sizes, each split takes evenly from the sorted whole.
+    # Strides of the golden ratio: whatever its size, each split takes evenly from the sorted whole.
     place_N = np.argsort(np.argsort((np.arange(len(order)) * GOLDEN) % 1))
     splits_N = np.empty(len(order), f"U{max(map(len, [*names, 'unused']))}")
     splits_N[order] = np.array([*names, "unused"])[np.searchsorted(ends, place_N, side="right")]
@@ -116,15 +117,17 @@ def proportional_splits(
 def _read_rows(path: Path, layout: Mapping[str, Any]) -> _Rows:
     label, groups = layout["label"] or "label", layout["groups"]
     text = [name for name in (layout["ids"], label, groups) if name]
-    content = read_content(path, layout["array"], text)
+    content = read_content(path, layout["array"], text, WHERE)
     if not isinstance(content, pd.DataFrame):
         if groups:
             raise InputError(f"{path}: has no columns: leave `groups` out, or give a table")
         return _Rows(_ids(path, content, layout), _as_list(path, content), None)
     return _Rows(
         _ids(path, content, layout),
-        list(column_named(path, content, label, "label")),
-        list(map(str, column_named(path, content, groups, "groups"))) if groups else None,
+        list(column_named(path, content, label, "label", WHERE)),
+        list(map(as_text, column_named(path, content, groups, "groups", WHERE)))
+        if groups
+        else None,
     )
 
 
@@ -133,10 +136,10 @@ def _ids(path: Path, content: Content, layout: Mapping[str, Any]) -> list:
         first = layout["first"]
         return [layout["ids"].format(first + row) for row in range(len(content))]
     if isinstance(content, pd.DataFrame):
-        return list(column_named(path, content, layout["ids"], "ids"))
+        return list(column_named(path, content, layout["ids"], "ids", WHERE))
     raise InputError(
-        f"{path}: has no columns, and so none named {layout['ids']!r}: give as `ids` text with a "
-        f"place for the number of the row, such as 'test-{{:05d}}'"
+        f"{path}: has no columns, and so none named {layout['ids']!r}: give {WHERE}, as `ids`, "
+        f"text with a place for the number of the row, such as 'test-{{:05d}}'"
     )
 
 
@@ -150,13 +153,13 @@ def _labels(path: Path, values: list, classes: Sequence[str]) -> tuple[np.ndarra
     """Labels, int64 [N] or of lists uint8 [N, C], and which examples have any, bool [N]."""
     lists = [isinstance(value, list | np.ndarray) for value in values]
     if not any(lists):
-        labels_N = match_classes(path, values, range(len(values)), classes, MEND)
+        labels_N = match_classes(path, values, range(len(values)), classes, mend=MEND)
         return labels_N, np.ones(len(values), bool)
     if not all(lists):
         row = lists.index(False)
         raise InputError(f"{path}, row {row + 1}: should be a list of labels, as other rows are")
     row_n = np.repeat(np.arange(len(values)), list(map(len, values)))
-    class_n = match_classes(path, list(chain.from_iterable(values)), row_n, classes, MEND)
+    class_n = match_classes(path, list(chain.from_iterable(values)), row_n, classes, mend=MEND)
     labels_NC = np.zeros((len(values), len(classes)), np.uint8)
     labels_NC[row_n, class_n] = 1
     return labels_NC, labels_NC.any(axis=1)

@@ -1,6 +1,7 @@
 """Rows and labels of files that others wrote, matched with a data set's examples and classes."""
 
 import difflib
+import json
 import logging
 import re
 from collections.abc import Mapping, Sequence
@@ -13,13 +14,20 @@ import pandas as pd
 from dissent.commandline import InputError
 
 NUMBER = re.compile(r"-?\d+")
+DECIMAL_COMMA = re.compile(r"\s*[-+]?\d*,\d+([eE][-+]?\d+)?\s*")
 LARGEST = np.finfo(np.float32).max
+IN_FORMAT = "in a format of the run file, which column `format` of the model table names"
 
 log = logging.getLogger("dissent")
 
 
 def as_text(value: Any) -> str:
-    """A label or an id as text, alike for a number of any type: "3" for 3 and 3.0."""
+    """A label or an id as text, alike for a number of any type: "3" for 3 and 3.0.
+
+    A missing one is "", as in a CSV, since "nan" and "None" may be names.
+    """
+    if pd.api.types.is_scalar(value) and pd.isna(value):
+        return ""
     if isinstance(value, float | np.floating) and float(value).is_integer():
         value = int(value)
     return str(value)
@@ -30,13 +38,14 @@ def match_classes(
     values: Sequence[Any],
     rows: Sequence[int],
     classes: Sequence[str],
-    mend: str,
     label_map: Mapping[str, str] | None = None,
+    mend: str | None = None,
 ) -> np.ndarray:
     """The classes, int64 [n], that the labels of the given rows of a file stand for.
 
     A whole number stands for the class with that name, whatever its type. With a label map, every
-    label has to be in it. Raises InputError naming the row of a label that is no class, and `mend`.
+    label has to be in it. Raises InputError naming the row of a label that is no class, and how to
+    mend it: as `mend` says, or else with a label map.
     """
     index = {name: i for i, name in enumerate(classes)}
     known = label_map or dict.fromkeys(classes)
@@ -45,24 +54,48 @@ def match_classes(
     for text, row in zip(texts, rows, strict=True):
         if text in found:
             continue
-        # A table may have kept whole numbers as text such as 3.0.
-        whole = re.sub(r"^(-?\d+)\.0+$", r"\1", text)
-        match = next((name for name in (text, whole) if name in known), None)
+        match = next((name for name in (text, _whole(text)) if name in known), None)
         if match is None:
-            what = _unknown(text, whole, classes, label_map)
-            raise InputError(f"{path}, row {row + 1}: {what}: {mend}")
+            if label_map and text:
+                near = close(text, list(label_map))
+                what = f"{text!r} is not in the `label_map`{near}: add it there"
+            else:
+                what = _unknown(_whole(text), texts, classes, mend)
+            raise InputError(f"{path}, row {row + 1}: {what}")
         found[text] = index[label_map[match] if label_map else match]
     return np.array([found[text] for text in texts], np.int64)
 
 
-def _unknown(
-    label: str, whole: str, classes: Sequence[str], label_map: Mapping[str, str] | None
-) -> str:
-    if label_map:
-        return f"{label!r} is not in the `label_map`{close(label, list(label_map))}"
-    if NUMBER.fullmatch(whole) and not any(map(NUMBER.fullmatch, classes)):
-        return f"has the number {whole} for a class, and the classes have names, {few(classes)}"
-    return f"{label!r} is no class{close(label, classes)}; the classes are {few(classes)}"
+def _whole(text: str) -> str:
+    """A table may have kept whole numbers as text such as 3.0."""
+    return re.sub(r"^(-?\d+)\.0+$", r"\1", text)
+
+
+def _unknown(label: str, texts: Sequence[str], classes: Sequence[str], mend: str | None) -> str:
+    """What is wrong with a label that is no class, and how to mend it."""
+    if not label:
+        return "has no label: give one"
+    from_one = _from_one(set(map(_whole, texts)), len(classes))
+    number = NUMBER.fullmatch(label)
+    place = int(label) - from_one if number else -1
+    name = classes[place] if 0 <= place < len(classes) else closest(label, classes) or classes[0]
+    pair = json.dumps({label: name}, ensure_ascii=False)
+    mend = mend or f"give every label its class in a `label_map`, as in {pair}, {IN_FORMAT}"
+    if number and not any(map(NUMBER.fullmatch, classes)):
+        what = f"has the number {label} for a class, and the classes have names, {few(classes)}"
+    elif from_one:
+        return f"classes are numbered from 0, these look numbered from 1: subtract one, or {mend}"
+    else:
+        what = f"{label!r} is no class{close(label, classes)}; the classes are {few(classes)}"
+    return f"{what}: {mend}"
+
+
+def _from_one(labels: set[str], n_classes: int) -> bool:
+    """Whether labels are the numbers of n classes, counted from one."""
+    if not all(map(NUMBER.fullmatch, labels)):
+        return False
+    numbers = set(map(int, labels))
+    return min(numbers) >= 1 and max(numbers) == n_classes
 
 
 def rows_by_id(path: Path, ids: Sequence[Any]) -> dict[str, int]:
@@ -99,11 +132,11 @@ def join(
     return rows_N
 
 
-def column_named(path: Path, table: pd.DataFrame, name: str, leaf: str) -> pd.Series:
-    """A column of a table, or InputError naming the key of the run file that tells its name."""
+def column_named(path: Path, table: pd.DataFrame, name: str, leaf: str, where: str) -> pd.Series:
+    """A column of a table, or InputError naming the key that tells its name, and where that is."""
     if name not in table:
         raise InputError(
-            f"{path}: has no column {name!r}: give as `{leaf}` one of {few(table.columns)}"
+            f"{path}: has no column {name!r}: give one of {few(table.columns)} as `{leaf}` {where}"
         )
     return table[name]
 
@@ -118,17 +151,25 @@ def numbers(path: Path, table: pd.DataFrame, rows: np.ndarray) -> np.ndarray:
     if values.dtype not in (np.float32, np.float64):
         values = values.astype(np.float32 if values.dtype == np.float16 else np.float64)
     for row, column in np.argwhere(~((values >= -LARGEST) & (values <= LARGEST)))[:1]:
-        raise InputError(
-            f"{path}, row {rows[row] + 1}, column {table.columns[column]}: should be a finite "
-            f"number, not {str(table.iloc[rows[row], column])!r}"
-        )
+        found = str(table.iloc[rows[row], column])
+        what = f"should be a finite number, not {found!r}"
+        if DECIMAL_COMMA.fullmatch(found):
+            what = f"{found!r} has a decimal comma: save the file with decimal points"
+        raise InputError(f"{path}, row {rows[row] + 1}, column {table.columns[column]}: {what}")
     return values
 
 
 def close(name: Any, names: Sequence[str]) -> str:
     """The name most like another one, for the end of a sentence about that; empty if none is."""
-    found = difflib.get_close_matches(str(name), names, n=1)
-    return f" (did you mean {found[0]!r}?)" if found else ""
+    found = closest(str(name), names)
+    return f" (did you mean {found!r}?)" if found else ""
+
+
+def closest(name: str, names: Sequence[str]) -> str | None:
+    """The name most like another one, in small letters or capitals; None if none is like it."""
+    folded = {other.casefold(): other for other in names}
+    found = difflib.get_close_matches(name.casefold(), folded, n=1)
+    return folded[found[0]] if found else None
 
 
 def few(names: Sequence[str]) -> str:

@@ -16,7 +16,17 @@ import pandas as pd
 from dissent.commandline import InputError
 from dissent.examples import Examples
 from dissent.foreign_files import read_content
-from dissent.matching import as_text, close, column_named, few, join, match_classes, numbers
+from dissent.matching import (
+    IN_FORMAT,
+    as_text,
+    close,
+    closest,
+    column_named,
+    few,
+    join,
+    match_classes,
+    numbers,
+)
 
 # How far the probabilities of all classes may sum from one; float16 gives up to 0.0005.
 SUM_TOLERANCE = 1e-3
@@ -46,7 +56,8 @@ def read_predictions(path: Path, format: Mapping[str, Any], examples: Examples) 
     Raises InputError for whatever is missing, ambiguous or out of range.
     """
     _refuse_other_classes(path, format["label_map"], examples)
-    content = read_content(path, format["array"], text=(format["ids"], format["predicted"]))
+    text = (format["ids"], format["predicted"])
+    content = read_content(path, format["array"], text, IN_FORMAT)
     if isinstance(content, pd.DataFrame):
         rows_N = _rows_of_table(path, content, format["ids"], examples)
         table = content.drop(columns=format["ids"], errors="ignore")
@@ -81,11 +92,12 @@ def _rows_of_table(path: Path, table: pd.DataFrame, column: str, examples: Examp
     for name, values in table.items():
         if as_text(values.iloc[0]) in ids and values.is_unique:
             raise InputError(
-                f"{path}: has no column {column!r}, but {name!r} looks like ids: give it as `ids`"
+                f"{path}: has no column {column!r}, but {name!r} looks like ids: give it as `ids` "
+                f"{IN_FORMAT}"
             )
     # A name that is not the default was given on purpose.
     if column != "id" or not examples.row_order:
-        column_named(path, table, column, "ids")
+        column_named(path, table, column, "ids", IN_FORMAT)
     return _rows_in_order(path, len(table), examples)
 
 
@@ -94,7 +106,7 @@ def _rows_in_order(path: Path, n_rows: int, examples: Examples) -> np.ndarray:
     if not examples.row_order:
         raise InputError(
             f"{path}: has no ids, and data set {examples.name!r} does not say which order files "
-            f"without follow: give a table with ids, or `row_order` in the run file"
+            f"without follow: give a table with ids, or its `row_order` in the run file"
         )
     if n_rows != n:
         raise InputError(
@@ -149,19 +161,26 @@ def _in_class_order(
 
 def _of_scores(path: Path, table: pd.DataFrame, rows: np.ndarray, kind: str) -> Predictions:
     values_NC = numbers(path, table, rows)
+    sum_N = values_NC.sum(axis=1, dtype=np.float64)
+    off_N = np.abs(sum_N - 1) > SUM_TOLERANCE
     predicted_N = values_NC.argmax(axis=1)
     scores_NC = np.empty(values_NC.shape, np.float32)
     if kind == "logits":
+        # Of what is within [0, 1] and sums to one, softmax would be taken a second time.
+        if not off_N.any() and values_NC.min() >= 0 and values_NC.max() <= 1:
+            raise InputError(
+                f"{path}: every row is within [0, 1] and sums to 1, so these look like "
+                f"probabilities, not logits: leave `values` out of the format"
+            )
         scores_NC[:] = values_NC
         return Predictions(predicted_N, None, scores_NC)
-    mend = "if these are logits, say `values: logits`"
+    mend = f"if these are logits, say `values: logits` {IN_FORMAT}"
     for row, column in np.argwhere(values_NC < 0)[:1]:
         raise InputError(
             f"{path}, row {rows[row] + 1}, column {table.columns[column]}: a probability should "
             f"not be {values_NC[row, column]:g}: {mend}"
         )
-    sum_N = values_NC.sum(axis=1, dtype=np.float64)
-    for row in np.flatnonzero(np.abs(sum_N - 1) > SUM_TOLERANCE)[:1]:
+    for row in np.flatnonzero(off_N)[:1]:
         raise InputError(
             f"{path}, row {rows[row] + 1}: probabilities should sum to 1, not {sum_N[row]:.4g}: "
             f"{mend}"
@@ -182,17 +201,14 @@ def _of_classes(
 ) -> Predictions:
     column = format["predicted"]
     if column not in table:
-        raise InputError(
-            f"{path}: has neither a column {column!r} nor one for each class of "
-            f"{examples.name!r}: give as `predicted` one of {few(table.columns)}"
-        )
-    labels, classes = list(table[column].iloc[rows]), examples.classes
-    mend = f"say under `label_map` which class each label is, as in {{'0': {classes[0]!r}}}"
-    predicted_N = match_classes(path, labels, rows, classes, mend, format["label_map"])
+        what = _lacking(table.columns, format, examples.classes)
+        raise InputError(f"{path}: has no column {column!r}, and {what}")
+    labels = list(table[column].iloc[rows])
+    predicted_N = match_classes(path, labels, rows, examples.classes, format["label_map"])
     column = format["confidence"] or "confidence"
     if format["confidence"] is None and column not in table:
         return Predictions(predicted_N)
-    column_named(path, table, column, "confidence")
+    column_named(path, table, column, "confidence", IN_FORMAT)
     confidence_N = numbers(path, table[[column]], rows)[:, 0]
     for row in np.flatnonzero((confidence_N <= 0) | (confidence_N > 1))[:1]:
         raise InputError(
@@ -200,6 +216,23 @@ def _of_classes(
             f"most 1, not {confidence_N[row]:g}: give the probability of the predicted class"
         )
     return Predictions(predicted_N, confidence_N)
+
+
+def _lacking(columns: Sequence[str], format: Mapping[str, Any], classes: Sequence[str]) -> str:
+    """What keeps columns from being scores of all classes, and how to mend it."""
+    label_map = format["label_map"] or dict(zip(columns, columns, strict=True))
+    times = Counter(label_map.get(name) for name in columns)
+    name = next(name for name in classes if times[name] != 1)
+    if times[name]:
+        return f"{times[name]} for the class {name!r}: leave one of these in the `label_map`"
+    near = closest(name, list(columns))
+    what = f"none for the class {name!r}" + (f", but {near!r}" if near else "")
+    if format["label_map"]:
+        return f"{what}: give each class its column in the `label_map`"
+    if near or any(times[other] for other in classes):
+        return f"{what}: name a column exactly like each class"
+    mend = f"give one of {few(columns)} as `predicted` {IN_FORMAT}" if len(columns) else "add one"
+    return f"{what}: {mend}"
 
 
 def _spread(values: np.ndarray | None, rows_N: np.ndarray) -> np.ndarray | None:

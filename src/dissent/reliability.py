@@ -58,7 +58,9 @@ def resampled_scores(columns_NK: np.ndarray, counts_NR: np.ndarray) -> np.ndarra
     """Each of MEASURES, float64 [R, 5], from `score_columns` and how often examples are drawn.
 
     The first column of `counts_NR` is the sample itself. Resamples repeat examples, which adds to
-    their calibration error; so those are shifted to have the sample's value as their mean.
+    their calibration error; so those are shifted to have the sample's value as their mean. They
+    show the spread of that estimate, which is too high for small samples itself; their percentiles
+    are no interval of the true calibration error.
     """
     starts = range(0, counts_NR.shape[1], RESAMPLES_AT_A_TIME)
     parts = [counts_NR[:, at : at + RESAMPLES_AT_A_TIME].T.astype(np.float64) for at in starts]

@@ -3,7 +3,9 @@
 An ensemble is an order of models in which a model may come again: the mean of its members'
 tempered probabilities, each time a model comes counting once. As in `dissent.ensembles`, the class
 that all members predict is the ensemble's, so an ensemble of one model predicts what the model
-does; where they differ it is the first largest class of the float32 sum, added up in that order.
+does; where they differ it is the largest class of the float32 sum. Ties are common among votes of
+classes alone: they go to what the first member predicts, the most accurate one, if that is among the
+tied, lest the numbers of the classes decide.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,6 +19,7 @@ from dissent.progress import progress
 from dissent.votes import Votes
 
 TILE_ELEMENTS = 2**18  # examples x classes held at a time: 1 MB an array, stays in the cache
+TIE = 1e-5  # of the summed probabilities: what rounding can make of equal ones
 NOBODY, SPLIT = -2, -1  # in place of the class that all members predict
 
 
@@ -42,7 +45,8 @@ def greedy_selection(votes: Votes, max_members: int, n_rounds: int) -> Selection
     for n_members in progress(range(1, n_rounds + 1), "greedy selection"):
         full = len(set(order)) == max_members
         candidates = sorted(set(order)) if full else range(n_models)
-        right_K, loss_K = _trials(votes, candidates, sum_NC, common_N)
+        first_N = votes.predicted_MN[order[0]] if order else None
+        right_K, loss_K = _trials(votes, candidates, sum_NC, common_N, first_N)
         best = np.lexsort([loss_K, -right_K])[0]
         order.append(candidates[best])
         accuracies.append(right_K[best] / n_examples)
@@ -74,12 +78,16 @@ def prefix_correct(votes: Votes, order: Sequence[int]) -> np.ndarray:
         for k, model in enumerate(order):
             sum_TC += probabilities[model]
             common_T = _common(common_T, votes.predicted_MN[model, rows])
-            correct_KN[k, rows] = _predicted(sum_TC, common_T) == votes.labels_N[rows]
+            first_T = votes.predicted_MN[order[0], rows]
+            correct_KN[k, rows] = _predicted(sum_TC, common_T, first_T) == votes.labels_N[rows]
     return correct_KN
 
 
-def _trials(votes: Votes, candidates, sum_NC, common_N) -> tuple[np.ndarray, np.ndarray]:
-    """How often the ensemble with each candidate is right, and its summed loss but for log n."""
+def _trials(votes: Votes, candidates, sum_NC, common_N, first_N) -> tuple[np.ndarray, np.ndarray]:
+    """How often the ensemble with each candidate is right, and its summed loss but for log n.
+
+    `first_N` is what the first member predicts; None if the candidate is it.
+    """
     right_K, loss_K = np.zeros(len(candidates), int), np.zeros(len(candidates))
     for rows in _tiles(votes):
         label_T = votes.labels_N[rows]
@@ -87,7 +95,8 @@ def _trials(votes: Votes, candidates, sum_NC, common_N) -> tuple[np.ndarray, np.
             trial_TC = _probabilities(votes, model, rows)
             trial_TC += sum_NC[rows]
             common_T = _common(common_N[rows], votes.predicted_MN[model, rows])
-            right_K[k] += np.count_nonzero(_predicted(trial_TC, common_T) == label_T)
+            first_T = (votes.predicted_MN[model] if first_N is None else first_N)[rows]
+            right_K[k] += np.count_nonzero(_predicted(trial_TC, common_T, first_T) == label_T)
             with np.errstate(divide="ignore"):
                 at_label_T = trial_TC[np.arange(len(label_T)), label_T]
                 loss_K[k] -= np.log(at_label_T, dtype=np.float64).sum()
@@ -115,5 +124,8 @@ def _common(common_N: np.ndarray, predicted_N: np.ndarray) -> np.ndarray:
     return np.where(agrees_N, predicted_N, SPLIT)
 
 
-def _predicted(sum_NC: np.ndarray, common_N: np.ndarray) -> np.ndarray:
-    return np.where(common_N == SPLIT, sum_NC.argmax(axis=1), common_N)
+def _predicted(sum_NC: np.ndarray, common_N: np.ndarray, first_N: np.ndarray) -> np.ndarray:
+    row_N = np.arange(len(sum_NC))
+    top_N = sum_NC.argmax(axis=1)
+    tied_N = sum_NC[row_N, first_N] >= sum_NC[row_N, top_N] - TIE
+    return np.where(common_N == SPLIT, np.where(tied_N, first_N, top_N), common_N)

@@ -335,8 +335,13 @@ CHANGES = [
         makes(f"{FIGURES}/fig3_specialisation.png"),
     ),
     Change(
-        "a table deleted whose figures are there",
-        lambda at: deleted(at / METRICS / "pairs.csv"),
+        "a table deleted",
+        lambda at: deleted(at / METRICS / "handwritten/pairs.csv"),
+        makes(f"{METRICS}/handwritten/pairs.csv"),
+    ),
+    Change(
+        "logits deleted whose tables are there",
+        lambda at: deleted(at / LOGITS / f"{OWN_MODEL}.safetensors"),
         reads(),
     ),
     Change(
@@ -346,8 +351,8 @@ CHANGES = [
     ),
     Change(
         "a table corrupted, its size and time kept",
-        lambda at: corrupted(at / METRICS / "pairs.csv"),
-        makes(f"{METRICS}/pairs.csv"),
+        lambda at: corrupted(at / METRICS / "handwritten/pairs.csv"),
+        makes(f"{METRICS}/handwritten/pairs.csv"),
     ),
     Change(
         "a figure corrupted, its size and time kept",

@@ -1,6 +1,8 @@
 """The guide "use your own predictions", followed word by word in a copy of the project."""
 
 import re
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import accuracy_score, cohen_kappa_score
 
-from conftest import copy_project, run
+from conftest import TOOLS, copy_project, run
 
 GUIDE = Path("docs/own_predictions.md")
 FILES = re.compile(r"^`([\w./-]+)`:\n\n```\w+\n(.*?)```", re.MULTILINE | re.DOTALL)
@@ -78,3 +80,42 @@ def test_the_answer_is_there(followed, name):
     table = pd.read_csv(results / "metrics/scans/ensembling.csv")
     assert set(table["kind"]) >= {"single", "set", "pair"}
     assert (table["kind"] == "pair").sum() == 10
+
+
+def attempt(folder: Path, *arguments: str) -> list[str]:
+    """Run the guide's first run, which should fail; what it printed."""
+    command = [TOOLS / "snakemake", "--cores", "2", "figures", "--configfile", "config/mine.yaml"]
+    process = subprocess.run(
+        [*command, *arguments],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.returncode != 0
+    return process.stdout.splitlines()
+
+
+def test_what_is_wrong_is_said_last_and_nothing_else_is_lost(followed, tmp_path):
+    folder = tmp_path / "project"
+    shutil.copytree(followed, folder, symlinks=True)
+    answer = folder / "results/mine/metrics/scans/ensembling.txt"
+    before = answer.read_text()
+    bad = folder / "predictions/trees.csv"
+    good = bad.read_text()
+    bad.write_text(good.replace("scan-300,", "scan-301,"))
+    printed = attempt(folder, "--keep-going")
+    last_failure = max(i for i, line in enumerate(printed) if line.startswith("Error in rule"))
+    said = [line for line in printed[last_failure:] if line.startswith("error: ")]
+    assert len(said) == 1
+    assert "predictions/trees.csv" in said[0]
+    assert answer.read_text() == before
+    bad.write_text(good)
+    table = folder / "config/models/mine.csv"
+    rows = table.read_text()
+    table.write_text(rows.replace("predictions/trees.csv", "predictions/tree.csv"))
+    printed = attempt(folder)
+    assert any("model 'trees', column location: there is no file" in line for line in printed)
+    table.write_text(rows)
+    run(folder, *COMMANDS.findall(GUIDE.read_text())[0].split())
+    assert answer.read_text() == before

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -103,7 +104,8 @@ def test_all_models_are_ranked_whatever_they_hold(ranked):
     assert (table["kind"] == "pair").sum() == 6
     chosen = table[table["chosen"]].iloc[0]
     assert chosen["size"] > 1
-    assert f"{100 * chosen['accuracy']:.1f} % against" in verdict
+    printed = float(verdict.split(" % against")[0].split()[-1])
+    assert printed == pytest.approx(100 * chosen["accuracy"], abs=0.05)
     assert "their confidence (1 of 4) or with their class, weighted by accuracy (1 of 4)" in verdict
 
 
@@ -168,36 +170,81 @@ def test_the_figure_draws_sets_members_and_pairs(folder, ranked):
     ticks = [t.get_text() for t in left.get_xticklabels()]
     costs = ["?" if np.isnan(cost) else f"{cost:.3g}" for cost in sets["cost"]]
     assert ticks == [f"{size}\n{cost}" for size, cost in zip(sets["size"], costs, strict=True)]
-    assert figure._suptitle.get_text().replace("\n", " ") == verdict.strip()
+    assert figure._suptitle.get_text().replace("\n", " ").replace("\xa0", " ") == verdict.strip()
     note = figure.get_supxlabel()
     assert note.startswith("Run test: data set letters, 200 examples")
-    assert "90% bootstrap" in note
+    assert "90% bootstrap over examples; filled gains" in note
+    assert "ordered by their gain on the examples used to choose" in lower.figure.get_suptitle()
     assert sorted(shown["kind"].unique()) == ["member", "pair", "set"]
 
 
-def test_models_alone_are_drawn_where_no_pair_has_a_gain(ranked):
-    table, _ = ranked
-    table = table.assign(gain=table["gain"].where(table["kind"] != "pair"), cost=np.nan)
-    figure, shown = drawn(table)
+def without_pairs(table):
+    return table.assign(gain=table["gain"].where(table["kind"] != "pair"), cost=np.nan)
+
+
+def filled_models(axes, table):
+    filled = axes.collections[1].get_facecolors()[:, :3].min(axis=1) < 1
     singles = table[table["kind"] == "single"]
-    np.testing.assert_allclose(dots(figure.axes[2])[:, 0], singles["accuracy"])
-    filled = figure.axes[2].collections[1].get_facecolors()[:, :3].min(axis=1) < 1
-    members = table.loc[table["kind"] == "member", "members"]
-    np.testing.assert_array_equal(filled, singles["members"].isin(members))
+    np.testing.assert_allclose(dots(axes)[:, 0], singles["accuracy"])
+    return set(singles["members"][filled])
+
+
+def test_models_alone_are_drawn_where_no_pair_has_a_gain(ranked):
+    table = without_pairs(ranked[0])
+    figure, shown = drawn(table)
+    lower = figure.axes[2]
+    assert filled_models(lower, table) == set(table.loc[table["kind"] == "member", "members"])
+    title = lower.figure.get_suptitle()
+    assert "accuracy on the examples used to choose\nfilled: in the chosen ensemble" in title
     assert [t.get_text() for t in figure.axes[0].get_xticklabels()] == ["1", "2", "3"]
     assert "no pair is shown" in figure.get_supxlabel()
     assert "single" in set(shown["kind"])
 
 
-def test_a_single_model_may_be_the_best_and_names_may_be_long(ranked):
-    table, _ = ranked
-    table = table[table["kind"] != "member"].query("kind != 'set' or size == 1")
+def chosen_alone(table):
+    return table[table["kind"] != "member"].assign(
+        chosen=(table["kind"] == "set") & (table["size"] == 1)
+    )
+
+
+def test_a_single_model_may_be_chosen(ranked):
+    table = chosen_alone(without_pairs(ranked[0]))
+    figure, _ = drawn(table)
+    upper, lower = figure.axes
+    assert len(upper.lines[0].get_xydata()) == 3
+    assert filled_models(lower, table) == {table["members"].iloc[0]}
+    assert "filled: the chosen model" in lower.figure.get_suptitle()
+    assert "filled gains" not in figure.get_supxlabel()
+
+
+def test_one_set_of_one_model_has_no_panel_and_names_may_be_long(ranked):
+    table = chosen_alone(ranked[0]).query("kind != 'set' or size == 1")
     long = table["members"].str.replace("soft", "s" + 40 * "o" + "ft")
-    figure, _ = drawn(table.assign(members=long, chosen=table["kind"] == "set"))
-    assert len(figure.axes) == 2
-    names = [t.get_text() for t in figure.axes[1].get_yticklabels()]
+    figure, shown = drawn(table.assign(members=long))
+    (lower,) = figure.axes
+    assert set(shown["kind"]) == {"pair"}
+    assert "filled gains" in figure.get_supxlabel()
+    names = [t.get_text() for t in lower.get_yticklabels()]
     assert any("s" + 16 * "o" + "…" in name for name in names)
     assert max(map(len, names)) < 45
+
+
+@pytest.mark.parametrize("most", [0.001, 0.009, 0.02, 0.3])
+def test_ticks_below_members_of_long_names_do_not_touch(ranked, most):
+    table, _ = ranked
+    is_member = table["kind"] == "member"
+    low, high = table["gain_low"].mask(is_member, -most), table["gain_high"].mask(is_member, most)
+    members = table["members"].mask(is_member, table["members"] + 40 * "m")
+    figure, _ = drawn(table.assign(gain_low=low, gain_high=high, members=members))
+    boxes = [
+        label.get_window_extent()
+        for label in figure.axes[1].get_xticklabels()
+        if label.get_window_extent().overlaps(figure.bbox)
+    ]
+    within = figure.axes[1].get_window_extent()
+    boxes = [box for box in boxes if within.x0 <= (box.x0 + box.x1) / 2 <= within.x1]
+    assert len(boxes) >= 2
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
 
 
 def test_another_process_with_other_settings_draws_the_same_bytes(folder, ranked, monkeypatch):

@@ -154,7 +154,7 @@ def test_after_restore_nothing_is_executed(clone, refusing):
 
 def test_after_restore_nothing_is_executed_with_strict_permissions(sealed, tmp_path, refusing):
     clone = pull(sealed, tmp_path / "clone", umask=0o077)
-    assert (clone / METRICS / "pairs.csv").stat().st_mode & 0o077 == 0
+    assert (clone / METRICS / "handwritten/pairs.csv").stat().st_mode & 0o077 == 0
     execute_nothing(clone, refusing, umask=0o077)
 
 
@@ -175,7 +175,7 @@ def test_after_restore_nothing_is_executed_in_the_rules_own_environments(restore
 
 
 def test_what_is_not_as_recorded_is_named_and_the_rest_restored(clone, monkeypatch):
-    corrupted = clone / METRICS / "pairs.csv"
+    corrupted = clone / METRICS / "handwritten/pairs.csv"
     corrupted.write_bytes(corrupted.read_bytes()[:-2] + b"9\n")
     record = clone / RESULTS / "provenance/metrics/no_one_representation/greedy.csv.json"
     record.unlink()
@@ -187,11 +187,11 @@ def test_what_is_not_as_recorded_is_named_and_the_rest_restored(clone, monkeypat
     process = tried(clone, "dissent", "restore")
     assert process.returncode == 1
     *_, error = process.stdout.strip().splitlines()
-    assert f"{METRICS}/pairs.csv is not what its job wrote" in error
+    assert f"{METRICS}/handwritten/pairs.csv is not what its job wrote" in error
     assert f"{GREEDY} has no record" in error
     assert f"{statistics} has no record" in error
     assert error.count("; ") == 2
-    named = {f"{METRICS}/pairs.csv", str(GREEDY), str(statistics)}
+    named = {f"{METRICS}/handwritten/pairs.csv", str(GREEDY), str(statistics)}
     monkeypatch.chdir(clone)
     assert {path for path in outputs(clone) if read_metadata(path) is None} == named
     assert read_metadata(str(absent)) is not None

@@ -61,15 +61,9 @@ for batch, members in BATCHES.items():
 for model, row in MODELS.items():
     if row.source != "file":
         continue
-    # Snakemake itself passes over a missing source where later files are there from before.
-    # Where its job is recorded, as in a colleague's clone, later files may do without it.
-    record = Path(f"{RESULTS}/provenance/checkpoints/{model}.safetensors.json")
-    there = (Path(row.location), Path(checkpoint_file(model)), record)
-    if not any(path.exists() for path in there):
-        raise WorkflowError(
-            f"{RUN.models}, model {model!r}, column location: there is no file {row.location!r}; "
-            "paths are relative to the project's folder"
-        )
+    refuse_missing(
+        row.location, f"{RUN.models}, model {model!r}, column location", checkpoint_file(model)
+    )
 
     rule:
         name:

@@ -3,7 +3,7 @@ import json
 
 from snakemake.exceptions import WorkflowError
 
-from dissent import config_table_checks
+from dissent import config_table_checks, failures
 from dissent.commandline import InputError
 from dissent.config import batches, load_models, load_run
 from dissent.config_checks import downloads, is_address
@@ -92,6 +92,21 @@ def figure_files(stem, caption, category, labels):
     caption = f"../report/{caption}.rst"
     in_report = report(files["svg"], caption=caption, category=category, labels=labels)
     return files | {"svg": in_report}
+
+
+def refuse_missing(location, where, made):
+    """Stop where a file that the config names is not there, and not what `made` was made from.
+
+    Snakemake itself passes over a missing source where later files are there from before. A
+    colleague's clone, in which the job is recorded, may do without it. `made` is the first output.
+    """
+    record = Path(f"{RESULTS}/provenance/{Path(made).relative_to(RESULTS)}.json")
+    if is_address(location) or Path(location).exists():
+        return
+    if not (record.exists() and location in json.loads(record.read_text())["inputs"]):
+        raise WorkflowError(
+            f"{where}: there is no file {location!r}; paths are relative to the project's folder"
+        )
 
 
 def compact(value):

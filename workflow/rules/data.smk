@@ -9,6 +9,10 @@ DOWNLOADS = {
     if is_address(file.location)
 }
 
+for name in READ:
+    where = f"{workflow.configfiles[-1]}, data.{name}.labels.location"
+    refuse_missing(RUN.data[name].labels.location, where, data_file(name))
+
 
 def one_of(names):
     """A wildcard's pattern: exactly these."""

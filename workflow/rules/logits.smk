@@ -46,6 +46,9 @@ for batch, members in BATCHES.items():
 
 for batch, rows in batches(PREDICTIONS.values()).items():
     formats = [RUN.formats[row.format] if row.format else Format() for row in rows]
+    for row in rows:
+        where = f"{RUN.models}, model {row.model!r}, column location"
+        refuse_missing(row.location, where, logits_file(rows[0].model, rows[0].data))
 
     rule:
         name:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dissent.claims import measured
+from dissent.claims import NOT_MEASURED, measured
 
 
 def main(run: str) -> None:
@@ -21,11 +21,17 @@ def main(run: str) -> None:
         print("\nWhich models are worth ensembling:")
     for verdict in verdicts:
         print(textwrap.indent(textwrap.fill(verdict.read_text(), 90), "  "))
-    table = pd.read_csv(results / "claims.csv")
-    print(f"\nClaims, judged by this run's numbers ({results}/claims.csv):")
-    for claim in table.itertuples():
+    claims = results / "claims.csv"
+    if claims.exists():
+        print_claims(pd.read_csv(claims), claims)
+
+
+def print_claims(table: pd.DataFrame, path: Path) -> None:
+    print(f"\nClaims, judged by this run's numbers ({path}):")
+    for claim in table[table["verdict"] != NOT_MEASURED].itertuples():
         print(f"  {claim.verdict.upper():14} {measured(claim)}")
         print(textwrap.indent(textwrap.fill(f"fig {claim.figure}: {claim.claim}", 90), " " * 6))
+    print(f"  {(table['verdict'] == NOT_MEASURED).sum()} others are not measured by this run")
 
 
 def print_outside(models: pd.DataFrame) -> None:

@@ -17,7 +17,7 @@ from dissent.provenance.chain import Step, as_json, as_text, some, trace, walk
 from dissent.provenance.crate import write_crate
 from dissent.provenance.ledger import Record, makers, portable, read_ledger
 from dissent.provenance.page import page
-from dissent.provenance.replay import replay
+from dissent.provenance.replay import OTHER_BYTES, replay
 from dissent.provenance.restore import restore
 from dissent.provenance.sealing import stages_of
 from dissent.provenance.snakemake_internals import Job, load_jobs
@@ -107,11 +107,14 @@ def replayed(
             if first in job_of
             else [(first, "cannot be made again, since no job of this workflow makes it")]
         )
-        found += [
-            audit.Finding("replay", path, what, "do not trust it; delete it and run the workflow")
-            for path, what in differing
-        ]
+        found += [audit.Finding("replay", path, what, mend(what)) for path, what in differing]
     return found
+
+
+def mend(what: str) -> str:
+    if what == OTHER_BYTES:
+        return "do not trust it; delete it and run the workflow"
+    return "its bytes are as recorded; give the job what it lacks, and replay it again"
 
 
 def report(

@@ -13,6 +13,7 @@ from dissent.provenance.ledger import Record
 from dissent.provenance.snakemake_internals import THREAD_VARIABLES, Job
 
 LINES_SHOWN = 3
+OTHER_BYTES = "its job, done again, writes other bytes"
 
 
 def replay(job: Job, record: Record) -> list[tuple[str, str]]:
@@ -53,7 +54,7 @@ def replay(job: Job, record: Record) -> list[tuple[str, str]]:
             last = " / ".join(process.stdout.strip().splitlines()[-LINES_SHOWN:])
             return [(job.outputs[0], f"its job fails when it is done again: {last}")]
         return [
-            (output, "its job, done again, writes other bytes")
+            (output, OTHER_BYTES)
             for output, file in record.outputs.items()
             if not (folder / output).exists() or sha256(folder / output) != file.sha256
         ]

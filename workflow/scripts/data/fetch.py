@@ -24,6 +24,6 @@ if __name__ == "__main__":
     parser.add_argument("--url", required=True, help="its address")
     parser.add_argument("--sha256", required=True, help="expected digest of the file")
     parser.add_argument("--licence", required=True, help="its licence; empty if it is not known")
-    parser.add_argument("--citation", required=True, help="whom to cite; may be empty")
+    parser.add_argument("--citation", nargs="?", default="", help="whom to cite")
     parser.add_argument("--output", required=True, type=Path)
     commandline.run(main, parser.parse_args())

@@ -8,8 +8,10 @@ import pandas as pd
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from dissent import commandline, figures
+from dissent.ensembling import JOINED
 
 SHOWN = 15  # pairs, or models
 NAME = 34  # characters of a model's name; longer ones lose their middle
@@ -42,33 +44,39 @@ def draw(
     )
     pairs = pairs.dropna(subset="gain")
     shown = (models if pairs.empty else pairs).head(SHOWN)
-    heights = [2.6, 0.8 + ROW * len(shown)]
+    compared = sets if len(sets) > 1 else sets.iloc[:0]  # one model alone is no comparison
+    heights = [2.6] * (len(compared) > 0) + [0.8 + ROW * len(shown)]
     figure = pyplot.figure(figsize=(figures.WIDTH, sum(heights) + 1), layout="constrained")
     # Apart from one another, so that long names below do not squeeze what is above.
-    above, below = figure.subfigures(2, 1, height_ratios=heights)
-    panels = above.subplots(1, 2 if len(members) else 1, squeeze=False)[0]
-    draw_sets(panels[0], sets, models.iloc[0])
-    if len(members):
-        draw_members(panels[1], members)
+    *above, below = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
+    if above:
+        panels = above[0].subplots(1, 2 if len(members) else 1, squeeze=False)[0]
+        draw_sets(panels[0], sets, models.iloc[0])
+        if len(members):
+            draw_members(panels[1], members)
     if pairs.empty:
-        draw_models(below.subplots(), shown, members, len(models))
+        chosen = sets.loc[sets["chosen"], "members"].iloc[0].split(JOINED)
+        draw_models(below.subplots(), shown, chosen, len(models))
     else:
         draw_pairs(below.subplots(), shown, models.iloc[0], len(pairs))
-    title = textwrap.fill(verdict, LINE, break_on_hyphens=False)
+    has_gains = len(members) or not pairs.empty
+    unbroken = verdict.replace(" %", "\N{NO-BREAK SPACE}%")
+    title = textwrap.fill(unbroken, LINE, break_on_hyphens=False)
     figure.suptitle(title, **TITLE, parse_math=False)
     figures.footnote(
         figure,
         run,
         f"data set {data}, {table['n'].iloc[0]:,} examples; what is chosen or called best is so on "
         "other examples",
-        f"Whiskers: {level:.0%} bootstrap over examples; filled gains: all of it is above 0",
+        f"Whiskers: {level:.0%} bootstrap over examples"
+        + ("; filled gains: the whole whisker is above 0" if has_gains else ""),
         *([NO_PAIRS] if pairs.empty else []),
     )
-    return figure, pd.concat([sets, members, shown])
+    return figure, pd.concat([compared, members, shown])
 
 
 def draw_sets(axes: Axes, sets: pd.DataFrame, best: pd.Series) -> None:
-    """Accuracy of the best ensemble of each size, against the best model alone."""
+    """Accuracy of the ensemble of each size, against the best model alone."""
     figures.whiskers(axes, sets["size"], sets["accuracy_low"], sets["accuracy_high"])
     axes.plot(sets["size"], sets["accuracy"], color=COLOR, marker="o", markeredgecolor="black")
     chosen = sets[sets["chosen"]]
@@ -81,7 +89,7 @@ def draw_sets(axes: Axes, sets: pd.DataFrame, best: pd.Series) -> None:
     axes.set_xlim(0.5, max(sets["size"].max(), 2) + 0.5)
     axes.set_xlabel("models in it" + (", and their cost" if known.any() else ""))
     axes.set_ylabel("accuracy (%)")
-    axes.set_title("Best ensemble of each size\nring: chosen; dashes: best model alone")
+    axes.set_title("Ensembles by greedy selection\nring: chosen; dashes: best model alone")
     figures.percent(axes.yaxis)
 
 
@@ -89,34 +97,39 @@ def draw_members(axes: Axes, members: pd.DataFrame) -> None:
     names = members["members"].map(short) + " (" + members["weights"] + ")"
     draw_rows(axes, members, names, "gain", members["gain_low"] > 0)
     axes.axvline(0, color="black", linewidth=0.8)
+    # Fewer ticks than elsewhere: long names leave little room.
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.set_xlabel("points lost without it")
     axes.set_title("Members of the chosen ensemble\nin brackets: weight")
 
 
 def draw_pairs(axes: Axes, pairs: pd.DataFrame, best: pd.Series, n_pairs: int) -> None:
-    names = [" + ".join(map(short, pair.split(" + "))) for pair in pairs["members"]]
+    names = [JOINED.join(map(short, pair.split(JOINED))) for pair in pairs["members"]]
     draw_rows(axes, pairs, names, "gain", pairs["gain_low"] > 0)
     axes.axvline(0, color="black", linewidth=0.8)
     for y, accuracy in enumerate(pairs["accuracy"]):
         place = {"transform": axes.get_yaxis_transform(), "va": "center_baseline"}
         axes.text(1.01, y, f"{100 * accuracy:.1f} %", **place)
-    among = (
-        f"{len(pairs)} of {n_pairs}, by gain on the other examples; "
-        if len(pairs) < n_pairs
-        else ""
-    )
     right = f"right: accuracy of the pair, {100 * best['accuracy']:.1f} % for the best model alone"
+    title = f"Pairs, equally weighted{ordered(len(pairs), n_pairs, 'gain')}\n{right}"
     axes.set_xlabel("gain over the better member (points)")
-    axes.figure.suptitle(f"Pairs, equally weighted\n{among}{right}", **TITLE)
+    axes.figure.suptitle(title, **TITLE)
 
 
-def draw_models(axes: Axes, models: pd.DataFrame, members: pd.DataFrame, n_models: int) -> None:
+def draw_models(axes: Axes, models: pd.DataFrame, chosen: list[str], n_models: int) -> None:
     """Models alone, where no pair has an ensemble other than its better member."""
-    in_set = models["members"].isin(members["members"])
+    in_set = models["members"].isin(chosen)
     draw_rows(axes, models, models["members"].map(short), "accuracy", in_set)
-    among = f"{len(models)} of {n_models}, best first; " if len(models) < n_models else ""
+    filled = "in the chosen ensemble" if len(chosen) > 1 else "the chosen model"
+    title = f"Models alone{ordered(len(models), n_models, 'accuracy')}\nfilled: {filled}"
     axes.set_xlabel("accuracy (%)")
-    axes.figure.suptitle(f"Models alone\n{among}filled: in the chosen ensemble", **TITLE)
+    axes.figure.suptitle(title, **TITLE)
+
+
+def ordered(n_shown: int, n: int, measure: str) -> str:
+    """How many rows of how many are shown, and that their order is not that of the dots."""
+    among = f", {n_shown} of {n}" if n_shown < n else ""
+    return f"{among}, ordered by their {measure} on the examples used to choose"
 
 
 def draw_rows(axes: Axes, rows: pd.DataFrame, names, measure: str, filled: pd.Series) -> None:

@@ -76,7 +76,8 @@ def ensemble_counts(
     if rule == "most_confident":
         both = zip(members, temperatures_M, strict=True)
         confidence_MN = np.stack([confidence(logits, report, t) for logits, t in both])
-        counts[made_P] = most_confident_counts(confidence_MN, predicted_MN == labels_N)
+        correct_MN = predicted_MN == labels_N
+        counts[made_P] = ensembles.most_confident_counts(confidence_MN, correct_MN)
     else:
         # All have scores; this reads them a few examples at a time.
         scores = [completed(logits, report, len(examples.classes), np.nan) for logits in members]
@@ -84,20 +85,6 @@ def ensemble_counts(
             scores, predicted_MN, labels_N, temperatures_M, rule
         )
     return counts
-
-
-def most_confident_counts(confidence_MN: np.ndarray, correct_MN: np.ndarray) -> np.ndarray:
-    """Joint counts, int64 [P, 2, 2, 2]: the more confident member decides, the first on a tie.
-
-    Confidences are compared as they are. Ties are common among published ones, and rounding would
-    break them if probabilities of all classes were made up first.
-    """
-    counts = []
-    for i, j in pairwise.all_pairs(len(correct_MN)):
-        first_N, second_N = correct_MN[i], correct_MN[j]
-        right_N = np.where(confidence_MN[i] >= confidence_MN[j], first_N, second_N)
-        counts.append(np.bincount(4 * first_N + 2 * second_N + right_N, minlength=8))
-    return np.stack(counts).reshape(-1, 2, 2, 2)
 
 
 def with_intervals(

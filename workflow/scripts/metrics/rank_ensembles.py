@@ -42,7 +42,7 @@ def main(arguments: argparse.Namespace) -> None:
     )
     write_table(table, arguments.output)
     with atomic(arguments.output_verdict) as path:
-        path.write_text(verdict(table, examples.name) + "\n", encoding="utf-8")
+        path.write_text(verdict(table, examples.name, arguments.level) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

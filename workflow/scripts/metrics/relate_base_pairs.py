@@ -11,7 +11,7 @@ import pandas as pd
 from dissent import commandline, relations
 from dissent.bootstrap import percentile_interval
 from dissent.commandline import InputError
-from dissent.ensembles import RULES, pair_prediction, scaled_logits
+from dissent.ensembles import RULES, first_decides, pair_prediction, scaled_logits
 from dissent.examples import read_examples
 from dissent.files import write_table
 from dissent.logits import Logits, open_predictions
@@ -26,8 +26,10 @@ TRENDS = {
     "conversion_by_inconsistency": ("error_inconsistency", "conversion_rate"),
     "specialisation_by_category": ("category", "specialisation"),
 }
-# Four pairs are all in one order by chance once in 24 times, too often for an interval of 95 %.
-LEAST_PAIRS = 5
+# Models are drawn within their category. One or two hardly vary, and intervals would be far too
+# narrow: with one model a category, a trend of nothing seems to be one in a quarter of all cases.
+LEAST_MODELS = 3
+NONE = (np.nan, np.nan)
 EXAMPLES_AT_A_TIME = 2**12  # with 1,000 classes 16 MB an array
 # What a model says of the report examples: confidences are tempered, and NaN of classes alone;
 # logits are `Completed`, and None where there are not all.
@@ -105,9 +107,8 @@ def prediction_together(first: Answers, second: Answers, rule: str) -> np.ndarra
     """Class [N] that two models choose together; -1 if one says too little for the rule."""
     predicted_2N = np.stack([first.predicted_N, second.predicted_N])
     if rule == "most_confident":
-        # Of confidences as they are, as in measure_pairs.py.
         confidence_2N = np.stack([first.confidence_N, second.confidence_N])
-        chosen_N = np.where(confidence_2N[0] >= confidence_2N[1], *predicted_2N)
+        chosen_N = np.where(first_decides(*confidence_2N), *predicted_2N)
         return np.where(np.isnan(confidence_2N).any(axis=0), -1, chosen_N)
     chosen_N = np.full(len(first.predicted_N), -1)
     if first.logits is not None and second.logits is not None:
@@ -140,20 +141,23 @@ def category_means(measures, category_P, arguments, seed) -> pd.DataFrame:
             members_P = category_of == rank
             if members_P.any():
                 mean_R = drawn_RP[:, members_P].mean(axis=1)
-                low, high = percentile_interval(mean_R[1:], arguments.level)
-                rows.append((category, name, mean_R[0], low, high, members_P.sum()))
+                enough = members_P.sum() >= LEAST_MODELS
+                interval = percentile_interval(mean_R[1:], arguments.level) if enough else NONE
+                rows.append((category, name, mean_R[0], *interval, members_P.sum()))
     return pd.DataFrame(rows, columns=["category", "measure", "mean", "low", "high", "n_models"])
 
 
 def trends(measures, category_P, level, seed) -> pd.DataFrame:
-    """Rank correlations over pairs with the base model; of a few pairs, without intervals."""
+    """Rank correlations over pairs with the base model; without intervals if models are few."""
     n_rows = len(measures["error_inconsistency"])
     measures = measures | {"category": np.tile(category_P, (n_rows, 1))}
     rows = []
     for statistic, names in TRENDS.items():
         drawn, category_of = resampled([measures[name] for name in names], category_P, seed)
         value_R, n = relations.spearman_rows(*drawn), len(category_of)
-        interval = percentile_interval(value_R[1:], level) if n >= LEAST_PAIRS else [np.nan] * 2
+        fewest = np.unique(category_of, return_counts=True)[1].min(initial=n)
+        enough = fewest >= LEAST_MODELS
+        interval = percentile_interval(value_R[1:], level) if enough else NONE
         rows.append((statistic, value_R[0], *interval, n))
     table = pd.DataFrame(rows, columns=["statistic", "value", "low", "high", "n"])
     return table.assign(n_of="pairs with the base model")

@@ -74,6 +74,8 @@ def draw(
         "chosen on others",
         f"Whiskers: {level:.0%} bootstrap over examples, above Wilson intervals; bins of at least "
         f"{LEAST} examples",
+        "Whiskers of the calibration error: spread of the estimate, which is too high for small "
+        "samples; not an interval of the true one",
     )
     parts = [bins.assign(panel="reliability"), table.assign(panel="measures")]
     return figure, pd.concat(parts)

@@ -31,7 +31,8 @@ def draw(
         ticks.append(f"{category}\n{len(rows)} pair{'s' * (len(rows) != 1)}")
         for mean in table[~is_pair & (table["category"] == category)].itertuples():
             ends = [x - 0.42, x + 0.42]
-            axes.fill_between(ends, mean.low, mean.high, color=color, alpha=0.2, linewidth=0)
+            if pd.notna(mean.low):
+                axes.fill_between(ends, mean.low, mean.high, color=color, alpha=0.2, linewidth=0)
             axes.plot(ends, [mean.error_inconsistency] * 2, color=color)
         x_P = x + figures.spread(rows["category"], 0.8)
         figures.whiskers(axes, x_P, rows["low"], rows["high"])
@@ -52,12 +53,13 @@ def draw(
         figures.handle("chance level: independent errors", marker="_", color="0.3", markersize=7),
     ]
     figure.legend(handles=handles, loc="outside upper right", ncols=3)
+    some = ", of categories with three models or more" * table.loc[~is_pair, "low"].isna().any()
     others = "a model in the accuracy window" if figures.has_window(pairs) else "another model"
     figures.footnote(
         figure,
         run,
         f"{n:,} examples, {is_pair.sum()} pairs of {base} and {others}",
-        f"Whiskers: {level:.0%} bootstrap over examples; bands: of the mean, over models too",
+        f"Whiskers: {level:.0%} bootstrap over examples; bands{some}: of the mean, over models too",
     )
     return figure, table
 

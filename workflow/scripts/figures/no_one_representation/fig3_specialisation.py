@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dissent import commandline, figures
+from dissent.files import read_table
 
 # In the places the paper has them: two beside the plane, two below.
 HISTOGRAMS = {
@@ -20,6 +21,7 @@ HISTOGRAMS = {
     "only 2 correct": "Only the other model correct",
     "only 1 correct": "Only {base} correct",
 }
+TEXT = ("example", "class", "model1", "model2")
 PLANE = ["model2", "category", "group", "example", "confidence1", "confidence2", "angle"]
 EDGES = np.linspace(0, 90, 19)  # degrees
 SHOWN = 1000  # points of the plane that can be told apart
@@ -27,7 +29,7 @@ EQUAL = 45  # degrees: beyond it, model 1 is the more confident, and its predict
 
 
 def main(arguments: argparse.Namespace) -> None:
-    angles = pd.read_csv(arguments.angles, dtype={"class": str})
+    angles = read_table(arguments.angles, TEXT)
     figure, table = draw(angles, arguments.categories, arguments.run)
     figures.save_figure(figure, table, arguments.output)
 

@@ -14,7 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from dissent import commandline, figures
+from dissent.files import read_table
 
+TEXT = ("example", "class", "model1", "model2")
 INCONSISTENT = ["only 1 correct", "only 2 correct"]
 COLUMN_EACH = 30  # classes up to which each has room for a column of its own
 RANGES = 40  # at most, of consecutive classes, where there are more
@@ -30,9 +32,7 @@ MEDIAN = {
 
 
 def main(arguments: argparse.Namespace) -> None:
-    angles, classes = (
-        pd.read_csv(path, dtype={"class": str}) for path in (arguments.angles, arguments.classes)
-    )
+    angles, classes = (read_table(path, TEXT) for path in (arguments.angles, arguments.classes))
     figure, table = draw(angles, classes, arguments.categories, arguments.run, arguments.level)
     figures.save_figure(figure, table, arguments.output)
 

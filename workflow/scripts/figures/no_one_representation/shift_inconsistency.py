@@ -1,4 +1,4 @@
-"""Error inconsistency under distribution shift, and what lower accuracy explains of its rise."""
+"""Error inconsistency under distribution shift, and what lower accuracy alone would bring."""
 
 import argparse
 from itertools import cycle
@@ -30,10 +30,18 @@ SHOWN = {
         "if kappa were as on {original}",
         {"marker": "D", "color": "white", "markeredgecolor": "black"},
     ),
+    "error_inconsistency_at_original_odds_ratio": (
+        "if odds ratio were as on {original}",
+        {"marker": "v", "color": "white", "markeredgecolor": "black", "markersize": 6.5},
+    ),
     "error_inconsistency": ("error inconsistency", {"marker": "o", "color": "black"}),
 }
-# Of the numbers beside the marks, in points.
-HEIGHT = {"error_inconsistency": -4, "error_inconsistency_at_original_kappa": 4}
+# What has its number beside it: how far the mark is to the right of its data set.
+NUMBERED = {
+    "error_inconsistency": 0,
+    "error_inconsistency_at_original_kappa": -0.3,
+    "error_inconsistency_at_original_odds_ratio": 0.3,
+}
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -91,9 +99,7 @@ def drawn(means: pd.DataFrame, pairs: pd.DataFrame, original: str) -> pd.DataFra
     is_original = long["data"] == original
     before = long[is_original].rename(columns={"value": "original"}).drop(columns=["data", "n"])
     points = long[~is_original].merge(before, on=[*models, "measure"], validate="many_to_one")
-    same = (means["data"] == original) & (
-        means["measure"] == "error_inconsistency_at_original_kappa"
-    )
+    same = (means["data"] == original) & means["measure"].str.contains("_at_original_")
     ends = means[means["measure"].isin(SHOWN | ACROSS) & ~same]
     before = means[means["data"] == original].set_index("measure")
     ends = ends.assign(
