@@ -251,12 +251,18 @@ PROBABILITIES = "id,cat,dog,fish\nx0,1,0,0\nx1,0,1,0\nx2,0,0,1\nx3,"
         # Rows and ids.
         ("a.csv", IDS, {}, {}, r"no row for 1 of the 4 examples of 'toy', such as 'x3' \(its own"),
         ("a.csv", ROWS + "x1,dog\n", {}, {}, "the id 'x1' in row 2 and in row 5: keep one"),
-        ("a.csv", ROWS, {"ids": "key"}, {}, "'id' looks like ids: give it as `ids` in a fo"),
-        ("a.csv", ROWS.replace("id", "key"), {}, {}, "no column 'id', but 'key' looks like ids"),
+        ("a.csv", ROWS, {"ids": "key"}, {}, "no column 'key', and it is not known what 'id' holds"),
+        (
+            "a.csv",
+            ROWS.replace("id", "key"),
+            {},
+            {},
+            "no column 'id', and it is not known what 'key' holds",
+        ),
         (
             "a.csv",
             "key,predicted\n007,cat\n7,dog\n",
-            *({}, {"ids": ("007", "7")}, "'key' looks like ids: give it as `ids` in a format of"),
+            *({}, {"ids": ("007", "7")}, "it is not known what 'key' holds: give"),
         ),
         (
             "a.csv",
@@ -560,3 +566,24 @@ def test_bert_on_hans():
             of_group = groups_N == f"{heuristic}, {label}"
             right = accuracy(found.predicted_N[of_group], data.labels[of_group])
             assert right == pytest.approx(expected, abs=5e-4), (heuristic, label)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "image,predicted\n00010,cat\n0007,dog\n",
+        "ID,predicted\nimg-10.png,cat\nimg-7.png,dog\n",
+        ",predicted\n1,cat\n0,dog\n",
+    ],
+)
+def test_a_table_with_a_column_that_may_be_ids_is_not_read_in_order(tmp_path, text):
+    path = write(tmp_path, "a.csv", text)
+    with pytest.raises(InputError, match=r"it is not known what '.*' holds"):
+        read_predictions(path, FORMAT, examples(n=2))
+
+
+def test_a_table_with_an_index_is_not_read_in_order(tmp_path):
+    path = tmp_path / "a.parquet"
+    pd.DataFrame({"predicted": ["cat", "dog"]}, index=[1, 0]).to_parquet(path)
+    with pytest.raises(InputError, match="has an index"):
+        read_predictions(path, FORMAT, examples(n=2))

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.optimize import brentq
+from scipy.stats.contingency import crosstab, odds_ratio
 from sklearn.metrics import cohen_kappa_score
 
 from dissent import pairwise, shift
@@ -11,6 +13,17 @@ def correct(seed, n_models=4, n=200, easy=0.0):
     """Models that share a part of their errors."""
     rng = np.random.default_rng(seed)
     return rng.random((n_models, n)) + rng.random(n) < 1.2 + easy
+
+
+def both_right(odds, first, second):
+    """Root of the odds ratio on the probability that both are right, found by bisection."""
+    low, high = max(0, first + second - 1), min(first, second)
+
+    def excess(both):
+        same = both * (1 - first - second + both)
+        return same - odds * (first - both) * (second - both)
+
+    return brentq(excess, low, high, xtol=1e-15) if low < high else low
 
 
 def test_means_match_loops_over_pairs_and_scikit_learn():
@@ -26,18 +39,43 @@ def test_means_match_loops_over_pairs_and_scikit_learn():
             for i, j in pairs
         ]
         kappa = [cohen_kappa_score(correct_MN[i], correct_MN[j]) for i, j in pairs]
-        kept = kept or kappa
-        at_kept = [c * (1 - k) for c, k in zip(chance, kept, strict=True)]
-        expected = [np.mean(x) for x in (accuracy_M, inconsistent, chance, kappa, at_kept)]
+        ratios = [
+            odds_ratio(crosstab(correct_MN[i], correct_MN[j]).count, kind="sample").statistic
+            for i, j in pairs
+        ]
+        kept = kept or list(zip(kappa, ratios, strict=True))
+        at_kappa = [c * (1 - k) for c, (k, _) in zip(chance, kept, strict=True)]
+        at_odds = []
+        for (i, j), (_, odds) in zip(pairs, kept, strict=True):
+            first, second = accuracy_M[i], accuracy_M[j]
+            at_odds.append(first + second - 2 * both_right(odds, first, second))
+        measures = (accuracy_M, inconsistent, chance, kappa, at_kappa, at_odds)
+        expected = [np.mean(x) for x in measures]
         np.testing.assert_allclose(row, expected)
 
 
 @given(st.integers(0, 30))
 def test_at_its_own_kappa_error_inconsistency_is_what_it_is(seed):
     counts = [pairwise.pair_counts(correct(seed, n=50)) for _ in range(2)]
-    names = ("error_inconsistency", "error_inconsistency_at_original_kappa")
-    own, at_original = (shift.mean_measures(counts)[:, shift.MEASURES.index(n)] for n in names)
-    np.testing.assert_allclose(own, at_original, atol=1e-12)
+    own, *at_original = shift.mean_measures(counts)[:, [1, 4, 5]].T
+    for values in at_original:
+        np.testing.assert_allclose(own, values, atol=1e-12)
+
+
+CELLS = st.lists(st.integers(0, 60), min_size=4, max_size=4).filter(any)
+
+
+@given(CELLS, CELLS)
+def test_odds_ratio_is_kept_at_other_accuracies(original, shifted):
+    """Also where models are always right or never, or the odds ratio is below 1."""
+    original_122, shifted_122 = (np.array(c).reshape(1, 2, 2) for c in (original, shifted))
+    (odds,) = shift.odds_ratio(original_122)
+    n00, n01, n10, n11 = np.array(original) + (0 if all(original) else 0.5)
+    assert odds == pytest.approx(n11 * n00 / (n10 * n01))
+    (first,), (second,) = pairwise.accuracies(shifted_122)
+    (found,) = shift.error_inconsistency_at(np.array([odds]), shifted_122)
+    expected = first + second - 2 * both_right(odds, first, second)
+    assert found == pytest.approx(expected, abs=1e-10)
 
 
 def test_resamples_spread_as_means_over_examples_do():

@@ -6,7 +6,7 @@ through a label map, never by position.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +18,6 @@ from dissent.examples import Examples
 from dissent.foreign_files import read_content
 from dissent.matching import (
     IN_FORMAT,
-    as_text,
     close,
     closest,
     column_named,
@@ -59,7 +58,9 @@ def read_predictions(path: Path, format: Mapping[str, Any], examples: Examples) 
     text = (format["ids"], format["predicted"])
     content = read_content(path, format["array"], text, IN_FORMAT)
     if isinstance(content, pd.DataFrame):
-        rows_N = _rows_of_table(path, content, format["ids"], examples)
+        known = {format["predicted"], format["confidence"] or "confidence"}
+        known |= {*examples.classes, *(format["label_map"] or ())}
+        rows_N = _rows_of_table(path, content, format["ids"], known, examples)
         table = content.drop(columns=format["ids"], errors="ignore")
     else:
         rows_N = _rows_in_order(path, len(content), examples)
@@ -83,18 +84,21 @@ def _refuse_other_classes(path: Path, label_map: Mapping | None, examples: Examp
             )
 
 
-def _rows_of_table(path: Path, table: pd.DataFrame, column: str, examples: Examples) -> np.ndarray:
-    """The row of each example; by its order only if nothing in the table could be ids."""
+def _rows_of_table(
+    path: Path, table: pd.DataFrame, column: str, known: Collection[str], examples: Examples
+) -> np.ndarray:
+    """The row of each example; by its order only if no column but the `known` ones could be ids."""
     if column in table:
         needed_N = examples.splits_N != "unused"
         return join(path, table[column], examples.ids, needed_N, examples.name)
-    ids = set(examples.ids)
-    for name, values in table.items():
-        if as_text(values.iloc[0]) in ids and values.is_unique:
-            raise InputError(
-                f"{path}: has no column {column!r}, but {name!r} looks like ids: give it as `ids` "
-                f"{IN_FORMAT}"
-            )
+    # Whatever else there is may be ids, in another order than the rows.
+    if strange := [name for name in table.columns if name not in known]:
+        raise InputError(
+            f"{path}: has no column {column!r}, and it is not known what {few(strange)} holds: "
+            f"give the column of the ids as `ids` {IN_FORMAT}, or leave it out if rows are in order"
+        )
+    if not table.index.equals(pd.RangeIndex(len(table))):
+        raise InputError(f"{path}: has an index, which may be ids: save it as a column")
     # A name that is not the default was given on purpose.
     if column != "id" or not examples.row_order:
         column_named(path, table, column, "ids", IN_FORMAT)

@@ -4,8 +4,8 @@ An ensemble is an order of models in which a model may come again: the mean of i
 tempered probabilities, each time a model comes counting once. As in `dissent.ensembles`, the class
 that all members predict is the ensemble's, so an ensemble of one model predicts what the model
 does; where they differ it is the largest class of the float32 sum. Ties are common among votes of
-classes alone: they go to what the first member predicts, the most accurate one, if that is among the
-tied, lest the numbers of the classes decide.
+classes alone: they go to what the first member predicts, the most accurate one, if that is among
+the tied, lest the numbers of the classes decide.
 """
 
 from collections.abc import Iterator, Sequence

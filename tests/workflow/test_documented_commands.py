@@ -10,7 +10,7 @@ import pytest
 
 from conftest import TOOLS
 
-# The guide to own predictions has files to be made first: test_own_predictions.py runs its commands.
+# Of files that its reader has to make first: test_own_predictions.py runs its commands.
 OWN = Path("docs/own_predictions.md")
 PAGES = [Path("README.md"), Path("config/README.md"), *set(Path("docs").glob("*.md")) - {OWN}]
 COMMANDS = sorted(

@@ -131,9 +131,13 @@ def shift_tables(rng):
     measures = ["error_inconsistency", "error_consistency"]
     pairs = pd.DataFrame(rows, columns=["data", "model1", "model2", "n", *measures])
     means = pairs.melt("data", measures, "measure").groupby(["data", "measure"]).mean()
-    extra = means.rename({"error_inconsistency": "expected_error_inconsistency"}) + 0.1
-    kept = means.rename({"error_inconsistency": "error_inconsistency_at_original_kappa"}) + 0.05
-    parts = [part.drop("error_consistency", level="measure") for part in (extra, kept)]
+    own = means.drop("error_consistency", level="measure")
+    others = {
+        "expected_error_inconsistency": 0.1,
+        "error_inconsistency_at_original_kappa": 0.05,
+        "error_inconsistency_at_original_odds_ratio": 0.03,
+    }
+    parts = [own.rename({"error_inconsistency": name}) + more for name, more in others.items()]
     means = pd.concat([means, *parts]).reset_index()
     return means.assign(**around(means["value"]), n=N, n_models=3, n_pairs=3), pairs
 
@@ -372,6 +376,11 @@ def test_fig1_draws_each_pair_in_the_window_with_its_chance_level(tables, drawn)
     labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
     assert labels[2:] == ["architectures\n2 pairs", "datasets\n1 pair"]
     assert "in the accuracy window" in figure.get_supxlabel()
+    # The interval of hyper-parameters is undefined.
+    bands = [band.get_paths()[0].vertices[:, 1] for band in figure.axes[0].collections]
+    bands = [(min(y), max(y)) for y in bands if len(y) > 2]
+    assert bands == [pytest.approx((mean - 0.05, mean + 0.02)) for mean in (0.2, 0.4, 0.5)]
+    assert "bands, of categories with three models or more: of the mean" in figure.get_supxlabel()
 
 
 def test_fig1_names_the_points_of_a_category_with_few(drawn):
@@ -381,6 +390,7 @@ def test_fig1_names_the_points_of_a_category_with_few(drawn):
     labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
     assert labels == ["architectures\n2 pairs", "datasets\n1 pair"]
     assert "window" not in figure.get_supxlabel()
+    assert "bands: of the mean" in figure.get_supxlabel()
 
 
 def test_fig2_draws_pairs_means_and_the_other_pairs(tables, drawn):
@@ -561,8 +571,12 @@ def test_shift_draws_pairs_against_the_original_and_means(tables, drawn):
         assert "first" in text and "second" in text
     shown = table[table["drawn"] == "mean"]
     assert heights(right) == numbers(shown.query("measure != 'error_consistency'")["value"])
-    # The first data set has its own kappa anyway.
-    assert len(shown.query("measure == 'error_inconsistency_at_original_kappa'")) == 2
+    # The first data set has its own kappa and odds ratio anyway.
+    counts = shown["measure"].value_counts()
+    for kept in ("kappa", "odds_ratio"):
+        assert counts[f"error_inconsistency_at_original_{kept}"] == 2
+    entries = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert {"if kappa were as on first", "if odds ratio were as on first"} <= set(entries)
     assert "3 pairs of 3 models" in figure.get_supxlabel()
 
 
@@ -584,3 +598,25 @@ def test_calibration_draws_full_bins_and_every_combination(tables, drawn):
     labels = [label.get_text() for label in lower[0].get_yticklabels()]
     assert labels == ["A", "B", "C", "A + B", "A + C", "B + C", "A + B + C"]
     assert len(table[table["panel"] == "reliability"]) == 2 * (3 * 2 + 3)
+    assert "not an interval of the true one" in figure.get_supxlabel()
+
+
+def test_names_that_look_like_numbers_or_nothing_stay_names(tables, tmp_path):
+    names = {"again": "None", "wide": "007", "elsewhere": "NA", "x": "null", "base": "nan"}
+    columns = ["class", "model1", "model2"]
+    for name in ("angles", "classes"):
+        table = tables[name].assign(**tables[name][columns].replace(names))
+        table.to_csv(tmp_path / f"{name}.csv", index=False)
+    categories = {"categories": {names[model]: MODELS[model] for model in COMPARED}}
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("fig3_specialisation", "fig4_classes"):
+            patch.setitem(OPTIONS, name, (OPTIONS[name][0], OPTIONS[name][1] | categories))
+        (plane, *_), of_classes = (
+            draw(name, tmp_path)[0].axes for name in ("fig3_specialisation", "fig4_classes")
+        )
+    labels = plane.get_xlabel(), plane.get_ylabel()
+    assert labels == ("confidence of NA", "confidence of nan")
+    ticks = [label.get_text() for label in of_classes[-1].get_xticklabels()]
+    assert ticks == ["01\n20", "null\n20", "y\n20"]
+    titles = {axes.get_title(loc="left") for axes in of_classes[::2]}
+    assert titles == {"reinit: None", "architectures: 007", "datasets: NA"}

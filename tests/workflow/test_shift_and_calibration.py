@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.optimize import brentq
 from scipy.special import log_softmax, softmax
 from sklearn.metrics import log_loss
 
@@ -102,8 +103,32 @@ def test_shift_of_the_models_there_are_everywhere(shifted):
         kept = (chance * (1 - of["original"]["error_consistency"])).mean()
         at_original = value.loc[("error_inconsistency_at_original_kappa", data), "value"]
         assert at_original == pytest.approx(kept)
+        at_odds = at_odds_ratio(of["original"], of[data]).mean()
+        found = value.loc[("error_inconsistency_at_original_odds_ratio", data), "value"]
+        assert found == pytest.approx(at_odds)
     assert inconsistency.loc["original", ["difference", "difference_low"]].isna().all()
     assert set(means["n_models"]) == {3}
+
+
+def at_odds_ratio(original, shifted):
+    """Error inconsistency of pairs at the original's odds ratio, by bisection from their rows."""
+    found = []
+    for before, after in zip(original.itertuples(), shifted.itertuples(), strict=True):
+        first, second = before.accuracy1, before.accuracy2
+        both = (first + second - before.error_inconsistency) / 2
+        cells = np.array([both, 1 - first - second + both, first - both, second - both])
+        cells = (before.n * cells).round()
+        cells += 0.5 * (0 in cells)
+        odds = cells[0] * cells[1] / (cells[2] * cells[3])
+        first, second = after.accuracy1, after.accuracy2
+        both = brentq(
+            lambda x, a, b, odds: x * (1 - a - b + x) - odds * (a - x) * (b - x),
+            max(0, first + second - 1),
+            min(first, second),
+            args=(first, second, odds),
+        )
+        found.append(first + second - 2 * both)
+    return np.array(found)
 
 
 @pytest.mark.parametrize(
@@ -256,6 +281,9 @@ def test_published_classifiers_on_cifar_10_and_10_1(tmp_path):
     means = pd.read_csv(tmp_path / "means.csv").set_index(["measure", "data"])["value"]
     expected = {"original": 0.080777, "v4": 0.145537, "v6": 0.142709}
     assert means["error_inconsistency"].to_dict() == pytest.approx(expected, abs=1e-6)
+    for kept, lower in (("kappa", (0.158, 0.155)), ("odds_ratio", (0.131, 0.129))):
+        found = means[f"error_inconsistency_at_original_{kept}"]
+        assert found[["v4", "v6"]].tolist() == pytest.approx(lower, abs=5e-4)
     pairs = pd.read_csv(tmp_path / "pairs.csv").groupby("data")["error_inconsistency"]
     assert set(pairs.size()) == {435}
     extremes = {"original": (0.0194, 0.1670), "v4": (0.0465, 0.2791), "v6": (0.0445, 0.2730)}

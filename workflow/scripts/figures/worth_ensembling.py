@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from dissent import commandline, figures
 from dissent.ensembling import JOINED
+from dissent.files import read_table
 
 SHOWN = 15  # pairs, or models
 NAME = 34  # characters of a model's name; longer ones lose their middle
@@ -20,13 +21,12 @@ ROW = 0.17  # inches
 COLOR = "#0072B2"
 RING = {"marker": "o", "markersize": 11, "markerfacecolor": "none", "color": "black"}
 TITLE = {"x": 0.01, "ha": "left", "fontsize": 9}  # at the figure's edge, however long names are
-TEXT = {"members": str, "weights": str, "left_out": str}
 NO_PAIRS = "Of two models that give classes alone the more accurate one decides: no pair is shown"
 
 
 def main(arguments: argparse.Namespace) -> None:
     figure, table = draw(
-        pd.read_csv(arguments.table, dtype=TEXT),
+        read_table(arguments.table, ["members", "weights", "left_out"]),
         arguments.verdict.read_text(encoding="utf-8"),
         arguments.data_name,
         arguments.run,

@@ -10,7 +10,7 @@ from dissent import commandline
 from dissent.bootstrap import bootstrap_interval
 from dissent.commandline import InputError
 from dissent.examples import read_examples
-from dissent.files import write_table
+from dissent.files import read_table, write_table
 from dissent.greedy import greedy_addition, prefix_correct
 from dissent.logits import open_predictions
 
@@ -18,7 +18,7 @@ from dissent.logits import open_predictions
 def main(arguments: argparse.Namespace) -> None:
     examples = read_examples(arguments.data)
     predictions = open_predictions(arguments.logits, examples, least="logits")
-    models = pd.read_csv(arguments.models, index_col="model").loc[list(predictions)]
+    models = read_table(arguments.models, ["model"]).set_index("model").loc[list(predictions)]
     temperatures_M = models["temperature"].to_numpy()
     tune, report = (examples.where(s) for s in (arguments.tune_split, arguments.report_split))
     tune_logits = [p["logits"][tune] for p in predictions.values()]

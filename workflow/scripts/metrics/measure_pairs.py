@@ -11,7 +11,7 @@ import pandas as pd
 from dissent import commandline, ensembles, pairwise
 from dissent.bootstrap import multinomial_interval
 from dissent.examples import Examples, read_examples
-from dissent.files import write_table
+from dissent.files import read_table, write_table
 from dissent.logits import Logits, open_predictions
 from dissent.votes import completed, confidence
 
@@ -29,7 +29,7 @@ NEEDED = {
 def main(arguments: argparse.Namespace) -> None:
     examples = read_examples(arguments.data)
     predictions = open_predictions(arguments.logits, examples)
-    models = pd.read_csv(arguments.models, index_col="model", dtype={"model": str})
+    models = read_table(arguments.models, ["model"]).set_index("model")
     report = examples.where(arguments.report_split)
     labels = examples.labels[report]
     predicted_MN = np.stack([logits["predicted"][report] for logits in predictions.values()])

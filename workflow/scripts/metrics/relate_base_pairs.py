@@ -13,7 +13,7 @@ from dissent.bootstrap import percentile_interval
 from dissent.commandline import InputError
 from dissent.ensembles import RULES, first_decides, pair_prediction, scaled_logits
 from dissent.examples import read_examples
-from dissent.files import write_table
+from dissent.files import read_table, write_table
 from dissent.logits import Logits, open_predictions
 from dissent.progress import progress
 from dissent.specialisation import confidence_angle
@@ -42,7 +42,7 @@ def main(arguments: argparse.Namespace) -> None:
         raise InputError(
             f"{arguments.data} accepts several classes an example: give a data set with one label"
         )
-    models = pd.read_csv(arguments.models, index_col="model", dtype={"model": str})
+    models = read_table(arguments.models, ["model"]).set_index("model")
     others = [m for m in models.index[models["in_window"]] if m != arguments.base]
     if not others:
         raise InputError(

@@ -8,10 +8,11 @@ from matplotlib import pyplot
 from matplotlib.figure import Figure
 
 from dissent import commandline, figures
+from dissent.files import read_table
 
 
 def main(arguments: argparse.Namespace) -> None:
-    tables = map(pd.read_csv, (arguments.pairs, arguments.categories))
+    tables = map(read_table, (arguments.pairs, arguments.categories))
     figure, table = draw(*tables, arguments.base, arguments.run, arguments.level)
     figures.save_figure(figure, table, arguments.output)
 
@@ -53,13 +54,14 @@ def draw(
         figures.handle("chance level: independent errors", marker="_", color="0.3", markersize=7),
     ]
     figure.legend(handles=handles, loc="outside upper right", ncols=3)
-    some = ", of categories with three models or more" * table.loc[~is_pair, "low"].isna().any()
+    all_have_bands = table.loc[~is_pair, "low"].notna().all()
+    bands = "bands" if all_have_bands else "bands, of categories with three models or more"
     others = "a model in the accuracy window" if figures.has_window(pairs) else "another model"
     figures.footnote(
         figure,
         run,
         f"{n:,} examples, {is_pair.sum()} pairs of {base} and {others}",
-        f"Whiskers: {level:.0%} bootstrap over examples; bands{some}: of the mean, over models too",
+        f"Whiskers: {level:.0%} bootstrap over examples; {bands}: of the mean, over models too",
     )
     return figure, table
 

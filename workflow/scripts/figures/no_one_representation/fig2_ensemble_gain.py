@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dissent import commandline, figures
+from dissent.files import read_table
 
 PANELS = {
     "ensemble_gain": ("Gain over the members' mean", "points of accuracy"),
@@ -20,7 +21,7 @@ COLUMNS = ["panel", "drawn", *PAIR, "value", "low", "high", "n"]
 
 
 def main(arguments: argparse.Namespace) -> None:
-    pairs = pd.read_csv(arguments.pairs)
+    pairs = read_table(arguments.pairs, ["model1", "model2"])
     figure, table = draw(pairs, arguments.base, arguments.rule, arguments.run, arguments.level)
     figures.save_figure(figure, table, arguments.output)
 

@@ -36,11 +36,12 @@ SHOWN = {
     ),
     "error_inconsistency": ("error inconsistency", {"marker": "o", "color": "black"}),
 }
-# What has its number beside it: how far the mark is to the right of its data set.
+# What has its number beside it: how far right of its data set the mark is, and of the mark the
+# number, in points.
 NUMBERED = {
-    "error_inconsistency": 0,
-    "error_inconsistency_at_original_kappa": -0.3,
-    "error_inconsistency_at_original_odds_ratio": 0.3,
+    "error_inconsistency": (0, (13, 0)),
+    "error_inconsistency_at_original_kappa": (-0.15, (0, 9)),
+    "error_inconsistency_at_original_odds_ratio": (0.15, (0, -9)),
 }
 
 
@@ -144,13 +145,13 @@ def draw_means(axes: Axes, table: pd.DataFrame, names: list[str]) -> None:
     """Mean error inconsistency on each data set, and what it would be for other reasons."""
     for measure, (_, look) in SHOWN.items():
         rows = table[table["measure"] == measure]
-        x = rows["data"].map(names.index)
+        aside, offset = NUMBERED.get(measure, (0, None))
+        x = rows["data"].map(names.index) + aside
         figures.whiskers(axes, x, rows["low"], rows["high"], color="black")
         axes.plot(x, rows["value"], linestyle="none", **look)
-        height = HEIGHT.get(measure)
-        for place in zip(x, rows["value"], strict=True) if height else ():
-            beside = {"xytext": (5, height), "textcoords": "offset points", "va": "center"}
-            axes.annotate(f"{100 * place[1]:.1f}", place, **beside)
+        for place in zip(x, rows["value"], strict=True) if offset else ():
+            beside = {"xytext": offset, "textcoords": "offset points", "ha": "center"}
+            axes.annotate(f"{100 * place[1]:.1f}", place, va="center", **beside)
     axes.set_xticks(range(len(names)), names, rotation=20, ha="right", rotation_mode="anchor")
     axes.set(xlim=(-0.5, len(names) - 0.3), ylabel="mean of pairs (%)", title="Means")
     axes.set_ylim(bottom=0)
