@@ -39,10 +39,8 @@ def test_means_match_loops_over_pairs_and_scikit_learn():
             for i, j in pairs
         ]
         kappa = [cohen_kappa_score(correct_MN[i], correct_MN[j]) for i, j in pairs]
-        ratios = [
-            odds_ratio(crosstab(correct_MN[i], correct_MN[j]).count, kind="sample").statistic
-            for i, j in pairs
-        ]
+        tables = [crosstab(correct_MN[i], correct_MN[j]).count for i, j in pairs]
+        ratios = [odds_ratio(table, kind="sample").statistic for table in tables]
         kept = kept or list(zip(kappa, ratios, strict=True))
         at_kappa = [c * (1 - k) for c, (k, _) in zip(chance, kept, strict=True)]
         at_odds = []
@@ -55,7 +53,7 @@ def test_means_match_loops_over_pairs_and_scikit_learn():
 
 
 @given(st.integers(0, 30))
-def test_at_its_own_kappa_error_inconsistency_is_what_it_is(seed):
+def test_at_its_own_dependence_error_inconsistency_is_what_it_is(seed):
     counts = [pairwise.pair_counts(correct(seed, n=50)) for _ in range(2)]
     own, *at_original = shift.mean_measures(counts)[:, [1, 4, 5]].T
     for values in at_original:

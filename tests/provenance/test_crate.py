@@ -20,7 +20,7 @@ from rocrate_validator.models import Severity, ValidationSettings
 from rocrate_validator.services import validate
 
 from dissent.commandline import InputError
-from dissent.provenance.crate import METADATA, write_crate
+from dissent.provenance.crate import METADATA, read_job, write_crate
 from dissent.provenance.ledger import File, Record, read_ledger, write_record
 
 # Of rdflib, which the validator uses.
@@ -507,3 +507,14 @@ def test_a_folder_in_use_is_refused_and_left_alone(project):
             write_crate(RUN, output)
     assert contents(Path("mine")) == before
     assert Path("note").read_text() == "dear diary"
+
+
+def test_what_a_job_fetched_is_described_and_not_included():
+    theirs = File(digest("theirs"), 6)
+    more = {"sources": [{"name": "https://host/a.csv", "licence": "MIT", "sha256": theirs.sha256}]}
+    fetched = record("take", 1, ["scripts/take.py"], [TABLE], **more)
+    fetched.outputs[TABLE] = theirs
+    made_by = {TABLE: fetched}
+    assert read_job(Path("a.json"), fetched, made_by).foreign == [TABLE]
+    fetched.outputs[TABLE] = File(digest("made of it"), 10)
+    assert read_job(Path("a.json"), fetched, made_by).foreign == []

@@ -72,7 +72,10 @@ rule read_labels:
     resources:
         mem_mb=1000,
     params:
-        layout=lambda wildcards: compact(RUN.data[wildcards.name].labels.model_dump()),
+        # Where the file is from is the fetch's affair: editing a citation should not read it again.
+        layout=lambda wildcards: compact(
+            RUN.data[wildcards.name].labels.model_dump(exclude={"location", "licence", "citation"})
+        ),
         classes=lambda wildcards: compact(RUN.data[wildcards.name].classes),
         seed=lambda wildcards: RUN.data[wildcards.name].seed,
         splits=lambda wildcards: compact(RUN.data[wildcards.name].splits),

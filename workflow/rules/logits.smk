@@ -80,9 +80,9 @@ for batch, rows in batches(PREDICTIONS.values()).items():
                     for row, format in zip(rows, formats)
                 ]
             ),
-            # Read by nobody but the record of the job, and so by its readers.
-            licences=[row.licence or "" for row in rows],
-            citations=[row.citation or "" for row in rows],
+            # Of files that no job fetches, for readers of the record.
+            licences=[row.licence or "" for row in rows if not is_address(row.location)],
+            citations=[row.citation or "" for row in rows if not is_address(row.location)],
             folder=f"{RESULTS}/logits",
         message:
             f"Predictions of {', '.join(dict.fromkeys(row.model for row in rows))}"

@@ -101,6 +101,7 @@ def read_jobs(ledger: Path) -> list[Job]:
 
 def read_job(place: Path, record: Record, made_by: Mapping[str, Record]) -> Job:
     """Look into a record. Raises InputError if it says what no job would."""
+    fetched = {source.get("sha256") for source in record.sources}
     with blaming(place):
         for path, file in (record.inputs | record.outputs).items():
             if portable(path) != path or not re.fullmatch("[0-9a-f]{64}", file.sha256):
@@ -115,7 +116,8 @@ def read_job(place: Path, record: Record, made_by: Mapping[str, Record]) -> Job:
                 path
                 for path, file in record.inputs.items()
                 if path not in made_by and (path.startswith("outside/") or is_pinned(record, file))
-            ],
+            ]
+            + [path for path, file in record.outputs.items() if file.sha256 in fetched],
         )
 
 

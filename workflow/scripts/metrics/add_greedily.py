@@ -1,6 +1,7 @@
 """Add weak models to strong ones greedily: chosen on one split, reported on another."""
 
 import argparse
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,12 @@ from dissent.commandline import InputError
 from dissent.examples import read_examples
 from dissent.files import read_table, write_table
 from dissent.greedy import greedy_addition, prefix_correct
-from dissent.logits import open_predictions
+from dissent.logits import Logits, open_predictions
 
 
 def main(arguments: argparse.Namespace) -> None:
     examples = read_examples(arguments.data)
-    predictions = open_predictions(arguments.logits, examples, least="logits")
+    predictions = with_scores(open_predictions(arguments.logits, examples), arguments.start)
     models = read_table(arguments.models, ["model"]).set_index("model").loc[list(predictions)]
     temperatures_M = models["temperature"].to_numpy()
     tune, report = (examples.where(s) for s in (arguments.tune_split, arguments.report_split))
@@ -71,6 +72,19 @@ def main(arguments: argparse.Namespace) -> None:
         (statistics, arguments.output_statistics),
     ):
         write_table(table, output)
+
+
+def with_scores(predictions: dict[str, Logits], start: list[str]) -> dict[str, Logits]:
+    """The models whose files hold scores of all classes; the strong ones have to."""
+    held = {model: logits.key.output == "logits" for model, logits in predictions.items()}
+    if without := [model for model in start if not held[model]]:
+        raise InputError(
+            f"greedy addition cannot start from {without[0]!r}, of which not all scores are known: "
+            "take it out of `greedy.start` in the run file"
+        )
+    if passed_over := [model for model in held if not held[model]]:
+        logging.info("passed over, as not all scores are known: %s", ", ".join(passed_over))
+    return {model: logits for model, logits in predictions.items() if held[model]}
 
 
 def interval(statistic, values, arguments: argparse.Namespace) -> np.ndarray:
