@@ -7,7 +7,7 @@ import sys
 import pandas as pd
 import pytest
 
-from dissent.files import atomic, leftovers, read_table, sha256, write_table
+from dissent.files import atomic, leftovers, sha256, write_table
 from dissent.progress import progress
 
 
@@ -76,19 +76,6 @@ def test_a_table_reads_back(tmp_path):
     table = pd.DataFrame({"a": [1, 2], "b": ["x", "y,z"]})
     write_table(table, tmp_path / "table.csv")
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "table.csv"), table, check_dtype=False)
-
-
-def test_names_stay_text_and_only_empty_fields_are_missing(tmp_path):
-    names = ["None", "NA", "null", "nan", "007", "1e5", "", "x,y"]
-    table = pd.DataFrame({"name": names, "value": [0.5, None, 1, 2, 3, 4, 5, 6]})
-    table["word"] = ["None", "NA", "null", "N/A", "a", "b", "c", "d"]
-    write_table(table, tmp_path / "table.csv")
-    found = read_table(tmp_path / "table.csv", text=("name", "not there"))
-    assert list(found) == ["name", "value", "word"]
-    assert found["name"].isna().tolist() == [name == "" for name in names]
-    assert found["name"].fillna("").tolist() == names
-    assert found["word"].tolist() == table["word"].tolist()
-    pd.testing.assert_series_equal(found["value"], table["value"])
 
 
 def test_files_are_written_without_pandas():

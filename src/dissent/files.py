@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,19 +37,6 @@ def write_table(table: "pd.DataFrame", path: str | os.PathLike) -> None:
     """Write a table as CSV, without its index."""
     with atomic(path) as temporary:
         table.to_csv(temporary, index=False)
-
-
-def read_table(path: str | os.PathLike, text: Collection[str] = ()) -> "pd.DataFrame":
-    """Read a table of `write_table`; only an empty field is a missing value.
-
-    So names such as "None", "NA" or "null" stay text, and in the columns `text` "007" does too.
-    Columns of `text` that the table lacks are ignored.
-    """
-    # Here, since scripts that only write files do without pandas.
-    import pandas as pd
-
-    dtypes = dict.fromkeys(text, str)
-    return pd.read_csv(path, dtype=dtypes, keep_default_na=False, na_values=[""])
 
 
 def sha256(path: str | os.PathLike) -> str:

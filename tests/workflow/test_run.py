@@ -11,7 +11,7 @@ from dissent.classifiers import load_checkpoint
 from dissent.config import load_models, load_run
 
 RUN = load_run("config/test.yaml")
-MODELS = load_models(RUN.models, RUN)
+MODELS = load_models(RUN.models, RUN)[0]
 
 
 def test_every_figure_is_drawn_in_every_format(finished):
@@ -66,10 +66,10 @@ TRAINING = {"train_supervised", "train_other"}
 LOGITS = {"logits_supervised", "logits_other"}
 METRICS = {
     *("measure_models", "measure_pairs", "relate_base_pairs", "measure_specialisation"),
-    *("add_greedily", "mix_features", "probe_downstream"),
+    *("add_greedily", "mix_features", "probe_downstream", "rank_ensembles"),
 }
 ENDS = {"evaluate_claims", "figures"}
-FIGURES = {f"fig{i}" for i in range(1, 8)}
+FIGURES = {*(f"fig{i}" for i in range(1, 8)), "worth_ensembling"}
 
 
 def stem(rule: str) -> str:
@@ -109,7 +109,7 @@ def test_a_new_row_plans_its_own_jobs_and_what_names_all_models(finished):
     assert {stem(rule) for rule in planned(output)} == {
         *("train_mine", "logits_mine"),
         *("measure_models", "measure_pairs", "relate_base_pairs", "add_greedily"),
-        *("fig1", "fig2", "fig5", *ENDS),
+        *("rank_ensembles", "worth_ensembling", "fig1", "fig2", "fig5", *ENDS),
     }
 
 

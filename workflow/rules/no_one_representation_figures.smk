@@ -1,7 +1,8 @@
 # The figures of No One Representation to Rule Them All, each from metrics tables alone.
 def paper_figure(stem, shows):
     """The four files of a figure of this paper, numbered as there if its stem is."""
-    labels = {"figure": stem.removeprefix("fig"), "shows": shows}
+    number = re.match(r"fig(\d+)_", stem)
+    labels = {"figure": number[1] if number else stem, "shows": shows}
     paper = "No One Representation to Rule Them All"
     return figure_files(f"{PAPER_FIGURES}/{stem}", stem, paper, labels)
 

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from dissent import commandline, figures
 from dissent.ensembling import JOINED
-from dissent.files import read_table
+from dissent.tables import read_table
 
 SHOWN = 15  # pairs, or models
 NAME = 34  # characters of a model's name; longer ones lose their middle

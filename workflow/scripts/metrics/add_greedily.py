@@ -11,9 +11,10 @@ from dissent import commandline
 from dissent.bootstrap import bootstrap_interval
 from dissent.commandline import InputError
 from dissent.examples import read_examples
-from dissent.files import read_table, write_table
+from dissent.files import write_table
 from dissent.greedy import greedy_addition, prefix_correct
 from dissent.logits import Logits, open_predictions
+from dissent.tables import read_table
 
 
 def main(arguments: argparse.Namespace) -> None:

@@ -11,8 +11,9 @@ import pandas as pd
 from dissent import commandline, ensembles, pairwise
 from dissent.bootstrap import multinomial_interval
 from dissent.examples import Examples, read_examples
-from dissent.files import read_table, write_table
+from dissent.files import write_table
 from dissent.logits import Logits, open_predictions
+from dissent.tables import read_table
 from dissent.votes import completed, confidence
 
 # The measures whose intervals are written; the others follow from the counts.

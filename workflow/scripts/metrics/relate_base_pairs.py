@@ -13,10 +13,11 @@ from dissent.bootstrap import percentile_interval
 from dissent.commandline import InputError
 from dissent.ensembles import RULES, first_decides, pair_prediction, scaled_logits
 from dissent.examples import read_examples
-from dissent.files import read_table, write_table
+from dissent.files import write_table
 from dissent.logits import Logits, open_predictions
 from dissent.progress import progress
 from dissent.specialisation import confidence_angle
+from dissent.tables import read_table
 from dissent.votes import completed, confidence
 
 TRENDS = {

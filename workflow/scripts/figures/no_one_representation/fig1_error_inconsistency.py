@@ -8,7 +8,7 @@ from matplotlib import pyplot
 from matplotlib.figure import Figure
 
 from dissent import commandline, figures
-from dissent.files import read_table
+from dissent.tables import read_table
 
 
 def main(arguments: argparse.Namespace) -> None:

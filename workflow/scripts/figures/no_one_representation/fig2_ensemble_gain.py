@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dissent import commandline, figures
-from dissent.files import read_table
+from dissent.tables import read_table
 
 PANELS = {
     "ensemble_gain": ("Gain over the members' mean", "points of accuracy"),

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dissent import commandline, figures
-from dissent.files import read_table
+from dissent.tables import read_table
 
 # In the places the paper has them: two beside the plane, two below.
 HISTOGRAMS = {

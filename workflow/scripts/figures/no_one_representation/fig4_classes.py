@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from dissent import commandline, figures
-from dissent.files import read_table
+from dissent.tables import read_table
 
 TEXT = ("example", "class", "model1", "model2")
 INCONSISTENT = ["only 1 correct", "only 2 correct"]
