@@ -7,6 +7,14 @@ import pytest
 STANDIN_CONDA = Path(__file__).parent / "standin_conda"
 
 
+@pytest.fixture(scope="session")
+def mirror() -> Path:
+    """The folder of the published files, laid out as DISSENT_MIRROR says; none need have it."""
+    if not (folder := os.environ.get("DISSENT_MIRROR")):
+        pytest.skip("needs the published files: a folder of them in DISSENT_MIRROR")
+    return Path(folder).resolve()
+
+
 @pytest.fixture
 def standin_conda(monkeypatch):
     """Put the stand-in conda on PATH, and the environment's own tools (snakemake, uv) behind it."""

@@ -1,7 +1,6 @@
 import argparse
 import importlib.util
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,6 @@ SCRIPT = Path("workflow/scripts/data/read_labels.py")
 SPEC = importlib.util.spec_from_file_location(SCRIPT.stem, SCRIPT)
 script = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(script)
-MIRROR = os.environ.get("DISSENT_MIRROR")
 LAYOUT = {
     **dict.fromkeys(("location", "sha256", "licence", "citation", "label", "groups", "array")),
     "ids": "id",
@@ -291,11 +289,8 @@ def test_the_script_refuses_other_bytes(arguments):
     assert not arguments.output.exists()
 
 
-@pytest.mark.skipif(
-    not MIRROR, reason="needs the published files: a folder of them in DISSENT_MIRROR"
-)
-def test_real_labels_of_imagenet():
-    mirrored = {path.name: path for path in Path(MIRROR).rglob("*") if path.is_file()}
+def test_real_labels_of_imagenet(mirror):
+    mirrored = {path.name: path for path in mirror.rglob("*") if path.is_file()}
     columns = {"ids": "file_name", "label": "label"}
     classes = class_names(1000)
     imagenet = read(mirrored["filename_label.csv"], classes, {"report": 50000}, **columns)

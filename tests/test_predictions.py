@@ -1,7 +1,7 @@
 import dataclasses
 import json
 import logging
-import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,6 @@ from dissent.hans import hans
 from dissent.matching import as_text, match_classes
 from dissent.predictions import read_predictions
 
-MIRROR = os.environ.get("DISSENT_MIRROR")
 FORMAT = {
     "ids": "id",
     "predicted": "predicted",
@@ -481,14 +480,13 @@ def test_numbers_are_the_same_text_whatever_their_type(value, text):
 
 
 # Published predictions, against accuracies known from elsewhere.
-published = pytest.mark.skipif(
-    not MIRROR, reason="needs the published files: a folder of them in DISSENT_MIRROR"
-)
+@pytest.fixture(scope="session")
+def mirrored(mirror) -> Callable[[str], Path]:
+    def find(pattern: str) -> Path:
+        (path,) = mirror.glob(f"**/{pattern}")
+        return path
 
-
-def mirrored(pattern: str) -> Path:
-    (path,) = Path(MIRROR).glob(f"**/{pattern}")
-    return path
+    return find
 
 
 def accuracy(predicted_N, labels_N) -> float:
@@ -496,19 +494,18 @@ def accuracy(predicted_N, labels_N) -> float:
 
 
 @pytest.fixture(scope="session")
-def imagenet() -> Examples:
+def imagenet(mirrored) -> Examples:
     table = pd.read_csv(mirrored("filename_label.csv"))
     classes = tuple(map(str, range(1000)))
     data = examples(len(table), classes, ids=tuple(table["file_name"]))
     return dataclasses.replace(data, labels=table["label"].to_numpy())
 
 
-@published
 @pytest.mark.parametrize(
     ("model", "known"),
     [("ResNet50", 0.7613), ("ViT", 0.7801), ("SimCLR", 0.6814), ("DINO", 0.7675)],
 )
-def test_imagenet_x(imagenet, model, known):
+def test_imagenet_x(mirrored, imagenet, model, known):
     columns = ("file_name", "predicted_class", "predicted_probability")
     format = dict(zip(("ids", "predicted", "confidence"), columns, strict=True))
     found = read(mirrored(f"base/{model}.csv"), imagenet, **format)
@@ -516,13 +513,11 @@ def test_imagenet_x(imagenet, model, known):
     assert found.confidence_N.min() > 1 / 1000
 
 
-@published
-def test_cleanlab_follows_the_order_of_the_labels(imagenet):
+def test_cleanlab_follows_the_order_of_the_labels(mirrored, imagenet):
     found = read(mirrored("*_pyx_argmax_predicted_labels.npy"), imagenet)
     assert accuracy(found.predicted_N, imagenet.labels) == pytest.approx(0.7273, abs=5e-5)
 
 
-@published
 @pytest.mark.parametrize(
     ("name", "known"),
     [
@@ -533,7 +528,7 @@ def test_cleanlab_follows_the_order_of_the_labels(imagenet):
         ("lenet-5-cifar-10", 0.5308),
     ],
 )
-def test_softmax_scores_of_cifar(name, known):
+def test_softmax_scores_of_cifar(mirrored, name, known):
     n_classes = int(name.rpartition("-")[2])
     labels_N = np.load(mirrored(f"cifar{n_classes}_test_set_original_labels.npy"))
     data = examples(10000, tuple(map(str, range(n_classes))))
@@ -543,8 +538,7 @@ def test_softmax_scores_of_cifar(name, known):
         np.testing.assert_allclose(np.exp(found.scores_NC), arrays["predictions"], rtol=1e-5)
 
 
-@published
-def test_bert_on_hans():
+def test_bert_on_hans(mirrored):
     data = hans(0, None, {"report": 30000})
     label_map = {"entailment": "entailment"}
     label_map |= dict.fromkeys(("neutral", "contradiction"), "non-entailment")

@@ -1,6 +1,5 @@
 """The `published` run, from its addresses to its figures, against numbers known from elsewhere."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +12,6 @@ from dissent.calibration import expected_calibration_error
 from dissent.examples import read_examples
 from dissent.logits import open_predictions
 
-MIRROR = os.environ.get("DISSENT_MIRROR")
-pytestmark = pytest.mark.skipif(
-    not MIRROR, reason="needs the published files: a folder of them in DISSENT_MIRROR"
-)
 IMAGENET = {
     ("resnet50", "vit"): (0.15484, 0.5622),
     ("resnet50", "simclr"): (0.17360, 0.5716),
@@ -35,10 +30,10 @@ CIFAR10 = {
 
 
 @pytest.fixture(scope="session")
-def results(tmp_path_factory) -> Path:
+def results(mirror, tmp_path_factory) -> Path:
     folder = copy_project(tmp_path_factory.mktemp("published"))
     command = (TOOLS / "snakemake", "figures", "--configfile", "config/published.yaml")
-    run(folder, *command, "--cores", "2", DISSENT_MIRROR=str(Path(MIRROR).resolve()))
+    run(folder, *command, "--cores", "2", DISSENT_MIRROR=str(mirror))
     return folder / "results/published"
 
 

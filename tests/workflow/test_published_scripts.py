@@ -399,7 +399,6 @@ def test_soups_are_drawn_where_they_are(measured, drawn):
     }
 
 
-MIRROR = os.environ.get("DISSENT_MIRROR")
 PUBLISHED = {
     "runs": "berts_of_a_feather_accuracies_by_run.csv",
     "counts": "mnli_development_set_number_of_correct_responses.txt",
@@ -410,13 +409,11 @@ PUBLISHED = {
 
 
 @pytest.fixture(scope="module")
-def of_the_published(tmp_path_factory):
+def of_the_published(mirror, tmp_path_factory):
     """The tables that the scripts write of the published files themselves."""
-    if MIRROR is None:
-        pytest.skip("DISSENT_MIRROR names no folder with the published files")
     out, tables = tmp_path_factory.mktemp("of_the_published"), {}
     changes = {"clusters": ROOT / "config/clusters/mnli.csv", "caliper": 0.001, "models": 100}
-    changes |= {name: next(Path(MIRROR).rglob(file)) for name, file in PUBLISHED.items()}
+    changes |= {name: next(mirror.rglob(file)) for name, file in PUBLISHED.items()}
     for script, outputs in MEASURED.items():
         options = measure_options(script, out)
         options |= {name: value for name, value in changes.items() if name in options}
@@ -425,7 +422,7 @@ def of_the_published(tmp_path_factory):
     return tables
 
 
-def test_published_clusters_are_as_known(of_the_published):
+def test_published_clusters_are_as_known(mirror, of_the_published):
     table = of_the_published["clusters"].set_index("measure")
     known = {
         "mnli": (0.8393, 0.8440, 0.63),
@@ -446,7 +443,7 @@ def test_published_clusters_are_as_known(of_the_published):
         "all subsets": 1,
     }
     # The published table ends in the mean of all runs.
-    source = pd.read_csv(next(Path(MIRROR).rglob(PUBLISHED["runs"]))).set_index("Run")
+    source = pd.read_csv(next(mirror.rglob(PUBLISHED["runs"]))).set_index("Run")
     mean = source.loc["Mean"].rename(published.ACCURACIES).astype(float)
     found = (12 * table["small_mean"] + 88 * table["large_mean"]) / 100
     np.testing.assert_allclose(found, mean[table.index], atol=1e-9)

@@ -21,10 +21,6 @@ ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "workflow" / "scripts" / "metrics"
 COMMON = {"report_split": "report", "resamples": 200, "level": 0.9}
 CLASSES = tuple("abcd")
-MIRROR = os.environ.get("DISSENT_MIRROR")
-needs_mirror = pytest.mark.skipif(
-    not MIRROR, reason="DISSENT_MIRROR names no folder of published files"
-)
 
 
 def run(script, **options):
@@ -258,12 +254,11 @@ def test_calibration_says_what_it_needs(calibrated):
         assert "Traceback" not in done.stderr
 
 
-@needs_mirror
-def test_published_classifiers_on_cifar_10_and_10_1(tmp_path):
+def test_published_classifiers_on_cifar_10_and_10_1(mirror, tmp_path):
     """Means over 435 pairs, computed elsewhere from the same files with plain loops."""
-    published = next(Path(MIRROR).rglob("CIFAR-10.1/*/"))
+    published = next(mirror.rglob("CIFAR-10.1/*/"))
     data = {
-        "original": next(Path(MIRROR).rglob("cifar10_test_set_original_labels.npy")),
+        "original": next(mirror.rglob("cifar10_test_set_original_labels.npy")),
         "v4": published / "datasets/cifar10.1_v4_labels.npy",
         "v6": published / "datasets/cifar10.1_v6_labels.npy",
     }
@@ -291,16 +286,15 @@ def test_published_classifiers_on_cifar_10_and_10_1(tmp_path):
         assert (pairs.min()[name], pairs.max()[name]) == pytest.approx(ends, abs=5e-5)
 
 
-@needs_mirror
-def test_published_probabilities_on_cifar_100(tmp_path):
-    labels_N = np.load(next(Path(MIRROR).rglob("cifar100_test_set_original_labels.npy")))
+def test_published_probabilities_on_cifar_100(mirror, tmp_path):
+    labels_N = np.load(next(mirror.rglob("cifar100_test_set_original_labels.npy")))
     # Twice the same examples, so that all are of both splits.
     labels_N = np.tile(labels_N.astype(np.int64), 2)
     splits_N = np.repeat(["tune", "report"], len(labels_N) // 2)
     examples = write_data(tmp_path, "data", labels_N, splits_N, tuple(map(str, range(100))))
     paths = []
     for model in ("densenet-bc-100", "wideresnet-16-4", "lenet-5"):
-        probability_NC = np.load(next(Path(MIRROR).rglob(f"{model}-cifar-100.npz")))["predictions"]
+        probability_NC = np.load(next(mirror.rglob(f"{model}-cifar-100.npz")))["predictions"]
         log_NC = np.tile(np.log(probability_NC), (2, 1))
         paths.append(write_model(tmp_path, examples, model, log_NC.argmax(axis=1), log_NC))
     options = calibration_options(tmp_path, paths) | {"resamples": 20, "bins": 15}
