@@ -28,6 +28,12 @@ if RUN.no_one_representation:
     include: "workflow/rules/no_one_representation_figures.smk"
 
 
+if RUN.low_data_ensembles:
+
+    include: "workflow/rules/low_data_ensembles.smk"
+    include: "workflow/rules/low_data_ensembles_figures.smk"
+
+
 if RUN.linear_connectivity:
 
     include: "workflow/rules/linear_connectivity.smk"
@@ -59,6 +65,7 @@ localrules:
     data,
     checkpoints,
     logits,
+    finetuned,
     metrics,
     figures,
 
@@ -79,6 +86,11 @@ rule logits:
         LOGITS_FILES,
 
 
+rule finetuned:
+    input:
+        FINETUNED_FILES,
+
+
 rule metrics:
     input:
         METRICS_FILES,
@@ -88,6 +100,7 @@ rule metrics:
 rule figures:
     default_target: True
     input:
+        FINETUNED_FILES,
         METRICS_FILES,
         FIGURE_FILES,
         CLAIMS_FILES,

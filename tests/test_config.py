@@ -17,6 +17,8 @@ from dissent.config_data import OFFERS
 from dissent.config_table_checks import models_on
 
 ROOT = Path(__file__).parents[1]
+# Runs whose models are the user's.
+TEMPLATES = {"image_folder"}
 
 RUN = """\
 run: demo
@@ -1056,7 +1058,7 @@ def test_mistake_in_a_full_run_file(write, right, wrong, says):
         (",softmax", ",soft max", "'soft max' is no format (did you mean 'softmax'?), allowed: s"),
         ("convnext,0,,,", "convnext,0,,,hans", "data: should be empty where source is 'train'"),
         (f"{HASH},,MIT,,\n", f"{HASH},table,MIT,,\n", "format: should be empty where source is 'f"),
-        ("weights/c", "https://host.org/c", "location: should be a path where source is 'file'"),
+        ("weights/c", "ftp://host.org/c", "location: the address 'ftp://host.org/c.safetensor"),
         ("predictions,,,,,hans,q", "predictions,base,,,,hans,q", "recipe: should be empty where"),
         ("predictions,,,,,hans,q", "predictions,,1,,,hans,q", "seed: should be empty where sourc"),
         ("1,pair,,,,,,,,2", "1,pair,,,,,,,,-2", "cost: should be greater than or equal to 0, not"),
@@ -1140,8 +1142,12 @@ def test_committed_runs_are_right(path, monkeypatch):
     monkeypatch.chdir(ROOT)
     run = config.load_run(path)
     assert run.run == path.stem
-    models, _ = config.load_models(run.models, run)
-    assert models
+    if path.stem in TEMPLATES:
+        with pytest.raises(InputError, match="has a header and no model; add a row for each mod"):
+            config.load_models(run.models, run)
+    else:
+        models, _ = config.load_models(run.models, run)
+        assert models
     schema = json.loads(config.schemas()["run.schema.json"])
     jsonschema.validate(yaml.safe_load(path.read_text()), schema)
 

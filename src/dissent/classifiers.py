@@ -16,11 +16,15 @@ from torch.nn import functional as F
 from dissent.commandline import InputError
 from dissent.files import atomic
 
+# Weights of red, green and blue in ITU-R BT.601, section 2.5.1.
+LUMINANCE = (0.299, 0.587, 0.114)
+
 
 class Preprocessing(TypedDict):
     """How stored images become a model's input: bilinear resize, channels, then (x - mean) / std.
 
-    `mean` and `std` refer to pixels in [0, 1], one value a channel; grey images fill all channels.
+    `mean` and `std` refer to pixels in [0, 1], one value a channel. Grey images fill all channels;
+    of RGB ones, a model with one channel sees the luminance.
     """
 
     size: int
@@ -88,8 +92,18 @@ def head(model: nn.Module) -> nn.Module:
     return model.zero_shot if hasattr(model, "zero_shot") else model.get_classifier()
 
 
+def remove_head(model: nn.Module) -> None:
+    """Leave of a model what computes its features."""
+    if hasattr(model, "zero_shot"):
+        del model.zero_shot
+    model.reset_classifier(0)
+
+
 def prepare(images_NHW: np.ndarray, preprocessing: Preprocessing) -> torch.Tensor:
-    """Stored grey uint8 images [N, H, W] to model inputs, float32 [N, channels, size, size]."""
+    """Stored uint8 images, grey [N, H, W] or RGB [N, H, W, 3], to what the model takes.
+
+    That is float32 [N, channels, size, size].
+    """
     pixels = to_pixels(images_NHW)
     size = preprocessing["size"]
     if pixels.shape[-2:] != (size, size):
@@ -98,15 +112,20 @@ def prepare(images_NHW: np.ndarray, preprocessing: Preprocessing) -> torch.Tenso
 
 
 def to_pixels(images_NHW: np.ndarray) -> torch.Tensor:
-    """uint8 [N, H, W] to float32 [N, 1, H, W] in [0, 1]."""
-    return torch.from_numpy(images_NHW)[:, None].float() / 255
+    """uint8 [N, H, W] or [N, H, W, 3] to float32 [N, 1 or 3, H, W] in [0, 1]."""
+    images = torch.from_numpy(images_NHW)
+    channels_first = images[:, None] if images.ndim == 3 else images.permute(0, 3, 1, 2)
+    return channels_first.float() / 255
 
 
-def normalise(pixels_N1HW: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
-    """Grey pixels in [0, 1] to normalised channels."""
+def normalise(pixels_NKHW: torch.Tensor, preprocessing: Preprocessing) -> torch.Tensor:
+    """Grey or RGB pixels in [0, 1] to normalised channels."""
     mean = torch.tensor(preprocessing["mean"])[:, None, None]
     std = torch.tensor(preprocessing["std"])[:, None, None]
-    return (pixels_N1HW - mean) / std
+    if len(mean) == 1 and pixels_NKHW.shape[1] == 3:
+        weights = torch.tensor(LUMINANCE)[:, None, None]
+        pixels_NKHW = (weights * pixels_NKHW).sum(dim=1, keepdim=True)
+    return (pixels_NKHW - mean) / std
 
 
 @torch.inference_mode()
@@ -116,8 +135,12 @@ def predict(
     """Yield features [n, D] and logits [n, C], float32, batch by batch in order."""
     model.eval()
     for start in range(0, len(images_NHW), batch_size):
-        batch = features(model, prepare(images_NHW[start : start + batch_size], preprocessing))
-        yield batch, head(model)(batch)
+        inputs = prepare(images_NHW[start : start + batch_size], preprocessing)
+        maps = model.forward_features(inputs)
+        batch = model.forward_head(maps, pre_logits=True)
+        # A head may be a convolution that takes unpooled maps: timm knows its way through it.
+        zero_shot = hasattr(model, "zero_shot")
+        yield batch, model.zero_shot(batch) if zero_shot else model.forward_head(maps)
 
 
 def save_checkpoint(path: str | os.PathLike, model: nn.Module, card: Card) -> None:

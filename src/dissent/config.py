@@ -7,7 +7,7 @@ import argparse
 import json
 import re
 import reprlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any, get_args
@@ -45,9 +45,13 @@ def load_run(config: Mapping | str | Path, path: str | Path | None = None) -> Ru
     node, written = read_yaml(path, Run.model_fields)
     config = dict(config) if isinstance(config, Mapping) else written
     recipes, origins, problems = _resolve(config.get("recipes", {}))
+    uncompared = list(_compared_data(config))
+    problems += uncompared
     try:
         run = Run.model_validate(config | ({"recipes": recipes} if "recipes" in config else {}))
-        problems += [*run_conflicts(run), *name_conflicts(run, written, path)]
+        if not uncompared:
+            problems += run_conflicts(run)
+        problems += name_conflicts(run, written, path)
     except ValidationError as error:
         problems += [_problem(detail) for detail in error.errors()]
     source = Source(path, node, written, config, origins)
@@ -125,6 +129,17 @@ def _resolve(recipes: Any) -> tuple[Any, dict[tuple[str, str], str], list[Proble
         elif chain == [name]:
             resolved[name] = recipes[name]
     return resolved, origins, problems
+
+
+def _compared_data(config: Mapping) -> Iterator[Problem]:
+    """What metrics lacks where no other section says on which data models are compared."""
+    metrics = config.get("metrics", {})
+    if config.get("low_data_ensembles") is not None or not isinstance(metrics, Mapping):
+        return
+    if "data" not in metrics:
+        yield (("metrics", "data") if "metrics" in config else ("metrics",)), "is missing"
+    elif metrics["data"] == []:
+        yield ("metrics", "data"), "should have at least 1 item, not 0"
 
 
 def _ancestry(recipes: Mapping, name: str) -> tuple[list[str], str | None]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from dissent.commandline import InputError
 from dissent.config_data import LEAVES, OFFERS, RELABELLING_LEAVES, DataSet, Download
+from dissent.config_low_data import SECTION, SPLITS, LowDataEnsembles, fine_tuning_conflicts
 from dissent.config_papers import NoOneRepresentation
 from dissent.config_shapes import NEEDED_LEAVES, OPTIONAL_LEAVES, Recipe, Run
 from dissent.config_text import Problem, Where, not_among
@@ -17,8 +18,10 @@ UNFIT = {
     ("multi_label", False): "is multi-label",
     ("multi_label", True): "has one label an example",
     ("images", True): "has no images",
+    ("grey", True): "is in colour, and recipes train on grey images",
     ("captions", True): "has no captions",
 }
+UNSEEN = "is no data set of kind 'handwritten' with a split 'train'"
 UNPREDICTABLE = "is no data set with examples of its own and one label each"
 
 
@@ -37,6 +40,9 @@ def run_conflicts(run: Run) -> Iterator[Problem]:
     if paper:
         yield from _data_of_paper(run, paper)
         yield from _base_model_conflicts(paper)
+    if run.low_data_ensembles:
+        yield from _task_conflicts(run, run.low_data_ensembles)
+        yield from fine_tuning_conflicts(run.low_data_ensembles)
     if run.linear_connectivity:
         yield from _hans_conflicts(run, run.linear_connectivity.published.hans)
     for where, file in downloads(run):
@@ -54,8 +60,23 @@ def _data_conflicts(run: Run, name: str, data: DataSet) -> Iterator[Problem]:
             yield ("data", name), f"kind {data.kind!r} needs {leaf!r} as well"
         elif leaf not in {*leaves, "kind", "seed"} and value:
             yield ("data", name, leaf), f"kind {data.kind!r} has no {leaf!r}{beside}"
-    if relabels and data.relabels not in predictable(run):
+    yield from _reference_conflicts(run, name, data, set(leaves))
+
+
+def _reference_conflicts(run: Run, name: str, data: DataSet, leaves: set[str]) -> Iterator[Problem]:
+    """What a data set is made from, by those of its leaves that its kind has a use for."""
+    if "relabels" in leaves and data.relabels and data.relabels not in predictable(run):
         yield ("data", name, "relabels"), not_among(data.relabels, predictable(run), UNPREDICTABLE)
+    if "apart_from" in leaves and data.apart_from:
+        seen = [
+            key
+            for key, one in run.data.items()
+            if one.kind == "handwritten" and "train" in one.splits
+        ]
+        if data.apart_from not in seen:
+            yield ("data", name, "apart_from"), not_among(data.apart_from, seen, UNSEEN)
+    if "location" in leaves and data.location and is_address(data.location):
+        yield ("data", name, "location"), "should be the path of a folder, not an address"
 
 
 def _recipe_data_conflicts(run: Run, name: str, recipe: Recipe) -> Iterator[Problem]:
@@ -68,7 +89,7 @@ def _recipe_data_conflicts(run: Run, name: str, recipe: Recipe) -> Iterator[Prob
     fit = []
     for at, data, wanted in used:
         where = ("recipes", name, *at)
-        problems = list(_unfit(run, where, data, ("train",), images=True, **wanted))
+        problems = list(_unfit(run, where, data, ("train",), images=True, grey=True, **wanted))
         yield from problems
         if not problems:
             fit.append((where, data))
@@ -122,6 +143,13 @@ def _hans_conflicts(run: Run, name: str) -> Iterator[Problem]:
         yield where, not_among(name, grouped, "has no groups")
 
 
+def _task_conflicts(run: Run, section: LowDataEnsembles) -> Iterator[Problem]:
+    """Low-Data Ensembles: data sets of tasks, and the splits that are needed of them."""
+    for name, task in section.tasks.items():
+        where = (SECTION, "tasks", name, "data")
+        yield from _unfit(run, where, task.data, SPLITS, multi_label=False, images=True)
+
+
 def _uncompared(run: Run, where: Where, name: str, splits: Iterable[str] = ()) -> Iterator[Problem]:
     """Why models are not compared on a data set, or not on all splits that are needed."""
     if name not in run.metrics.data:
@@ -145,6 +173,8 @@ def _unfit(
     original = run.data.get(run.data[name].relabels or name)
     # Without splits, all examples are reported on. Of an unknown original is told elsewhere.
     there = (original.splits or {"report"}) if original else splits
+    if original and original.kind == "folder":
+        there = {*there, "report"}
     for split in splits:
         if split not in there:
             yield where, f"data set {name!r} needs a split {split!r} to be used here"

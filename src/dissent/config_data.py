@@ -7,7 +7,20 @@ from pydantic import AfterValidator, Field, ValidationError, WrapValidator
 
 from dissent.config_types import SHA256, Distinct, Id, Positive, Section
 
-Kind = Literal["handwritten", "glyphs", "letters", "hans", "labels"]
+Kind = Literal[
+    "handwritten",
+    "glyphs",
+    "letters",
+    "hans",
+    "labels",
+    "digits",
+    "photos",
+    "fonts",
+    "medium",
+    "count",
+    "rotation",
+    "folder",
+]
 Split = Literal["train", "tune", "report"]
 
 
@@ -18,6 +31,7 @@ class Offer(NamedTuple):
     multi_label: bool = False
     captions: bool = False
     images: bool = True
+    grey: bool = True
 
 
 OFFERS: dict[Kind, Offer] = {
@@ -26,6 +40,13 @@ OFFERS: dict[Kind, Offer] = {
     "letters": Offer("letters", multi_label=True),
     "hans": Offer("entailment", images=False),
     "labels": Offer("its own", images=False),
+    "digits": Offer("digits"),
+    "photos": Offer("photos"),
+    "fonts": Offer("fonts"),
+    "medium": Offer("media"),
+    "count": Offer("counts"),
+    "rotation": Offer("angles"),
+    "folder": Offer("its own", grey=False),
 }
 
 
@@ -85,7 +106,9 @@ class DataSet(Section):
     seed: int = Field(0, ge=0, description="Seed of the split and of whatever is drawn")
     size: Positive | None = Field(None, description="Height and width of the images in pixels")
     splits: dict[Split, Positive] = Field(
-        {}, description="Examples of each split; of labels, all are `report` where it is left out"
+        {},
+        description="Examples of each split; where it is left out, all are `report` (labels); "
+        "where `report` is left out, all others are (folder)",
     )
     labels: Labels | None = Field(None, description="File of the labels (labels)")
     classes: Classes = Field(
@@ -98,6 +121,14 @@ class DataSet(Section):
     )
     relabels: Id | None = Field(
         None, description="Data set whose examples get other labels here (labels)"
+    )
+    apart_from: Id | None = Field(
+        None,
+        description="Data set of kind `handwritten`; scans of its train split are left out here "
+        "(digits, medium)",
+    )
+    location: str | None = Field(
+        None, min_length=1, description="Path of a folder with a folder of images a class (folder)"
     )
 
 
@@ -124,6 +155,13 @@ LEAVES: dict[Kind, dict[str, bool]] = {
     "letters": {"size": True, "splits": True},
     "hans": {"splits": True},
     "labels": {"labels": True, "splits": False, "classes": True, "row_order": False},
+    "digits": {"size": True, "splits": True, "apart_from": True},
+    "photos": {"size": True, "splits": True},
+    "fonts": {"size": True, "splits": True},
+    "medium": {"size": True, "splits": True, "apart_from": True},
+    "count": {"size": True, "splits": True},
+    "rotation": {"size": True, "splits": True},
+    "folder": {"size": True, "splits": True, "location": True},
 }
 # Examples that another data set has bring their splits and classes along.
 RELABELLING_LEAVES = {"labels": True, "relabels": True}

@@ -5,13 +5,14 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from dissent.config_data import DataSet, Format, Split
+from dissent.config_low_data import LowDataEnsembles
 from dissent.config_papers import LinearConnectivity, NoOneRepresentation, VeryLargeDropout
 from dissent.config_text import Source
-from dissent.config_types import SHA256, Distinct, Id, Number, Positive, Section
+from dissent.config_types import SHA256, Category, Distinct, Id, Number, Positive, Section
 
-Category = Literal["reinit", "hyper-parameters", "architectures", "frameworks", "datasets"]
 CATEGORIES: tuple[str, ...] = get_args(Category)
 ModelSource = Literal["train", "file", "predictions"]
+WITH_WEIGHTS = ("train", "file")
 Framework = Literal[
     "supervised",
     "simclr",
@@ -91,7 +92,11 @@ class Recipe(Section):
 class Metrics(Section):
     """How every metric is computed."""
 
-    data: Distinct[Id] = Field(min_length=1, description="Data sets on which models are compared")
+    data: Distinct[Id] = Field(
+        [],
+        description="Data sets on which models are compared; needed but where the run has "
+        "low_data_ensembles",
+    )
     bootstrap_resamples: Positive = Field(2000, description="Bootstrap resamples of the examples")
     confidence_level: Number = Field(0.95, gt=0, lt=1, description="Coverage of the intervals")
     calibration_bins: Positive = Field(15, description="Bins of the expected calibration error")
@@ -121,9 +126,10 @@ class Run(Section):
     data: dict[Id, DataSet] = Field(min_length=1, description="Data sets by name")
     formats: dict[Id, Format] = Field({}, description="Ways to read files of predictions, by name")
     recipes: dict[Id, Recipe] = Field({}, description="Recipes by name")
-    metrics: Metrics
+    metrics: Metrics = Metrics()
     ensembling: Ensembling | None = None
     no_one_representation: NoOneRepresentation | None = None
+    low_data_ensembles: LowDataEnsembles | None = None
     linear_connectivity: LinearConnectivity | None = None
     very_large_dropout: VeryLargeDropout | None = None
     _source: Source = PrivateAttr()
@@ -136,7 +142,9 @@ class Model(BaseModel):
 
     model: Id = Field(description="Id of the model")
     category: Category | None = Field(
-        None, description="How it differs from the base model; needed where the run file names one"
+        None,
+        description="How it differs from the base model; needed where the run file names one, or "
+        "pools",
     )
     source: ModelSource = Field(
         description="Trained by a recipe, weights from a file, or predictions that exist already"
@@ -147,7 +155,7 @@ class Model(BaseModel):
     batch: Id | None = Field(None, description="Models of one batch share a job; empty: its own")
     architecture: str | None = Field(None, description="timm architecture (file)")
     location: str | None = Field(
-        None, description="Path (file: of safetensors) or https address (predictions)"
+        None, description="Path or https address (file, of safetensors; predictions)"
     )
     sha256: str | None = Field(None, pattern=SHA256, description="Sha256 of that file")
     format: str | None = Field(None, description="How to read it, in the run file (predictions)")

@@ -7,13 +7,13 @@ from dissent.config_checks import (
     UNPREDICTABLE,
     address_conflicts,
     downloads,
-    is_address,
     predictable,
     recipe_conflicts,
     with_images,
 )
+from dissent.config_low_data import SECTION, pool_conflicts
 from dissent.config_papers import NoOneRepresentation
-from dissent.config_shapes import COLUMNS, Model, Run
+from dissent.config_shapes import COLUMNS, WITH_WEIGHTS, Model, Run
 from dissent.config_text import Problem, Where, not_among, place, suggestion
 
 Row = Mapping[str, str]  # every column of a row as text, "" if it is empty
@@ -33,6 +33,7 @@ def row_conflicts(rows: Rows, run: Run) -> Iterator[tuple[int, Problem]]:
         ):
             yield line, problem
     yield from _repetitions(rows)
+    yield from _duplicates(rows, run)
 
 
 def _column_conflicts(row: Row) -> Iterator[Problem]:
@@ -47,8 +48,11 @@ def _column_conflicts(row: Row) -> Iterator[Problem]:
 
 def _run_file_conflicts(row: Row, run: Run) -> Iterator[Problem]:
     """Between a row and the run file."""
+    section = run.low_data_ensembles
     if run.no_one_representation and not row["category"]:
         yield ("category",), "should not be empty in a run with `no_one_representation`"
+    elif section and section.pools and row["source"] in WITH_WEIGHTS and not row["category"]:
+        yield ("category",), f"should not be empty in a run with `{SECTION}.pools`"
     if row["recipe"] and row["recipe"] not in run.recipes:
         yield ("recipe",), not_among(row["recipe"], run.recipes, "is no recipe")
     if row["source"] == "predictions":
@@ -57,12 +61,14 @@ def _run_file_conflicts(row: Row, run: Run) -> Iterator[Problem]:
         if row["format"] and row["format"] not in run.formats:
             yield ("format",), not_among(row["format"], run.formats, "is no format")
         yield from address_conflicts(row["location"], row["sha256"], row["licence"])
-    elif row["source"] in COLUMNS:
-        if not any(with_images(run, data) for data in run.metrics.data):
+    elif row["source"] in WITH_WEIGHTS:
+        if not section and not any(with_images(run, data) for data in run.metrics.data):
             what = f"should be 'predictions', not {row['source']!r}: no data set of metrics.data"
             yield ("source",), f"{what} has images"
-        if row["source"] == "file" and is_address(row["location"]):
-            yield ("location",), "should be a path where source is 'file'"
+        for at, what in address_conflicts(row["location"], row["sha256"], row["licence"]):
+            # Told already: a file needs it wherever it is.
+            if at != ("sha256",):
+                yield at, what
 
 
 def _batch_conflicts(
@@ -128,6 +134,21 @@ def _repetitions(rows: Rows) -> Iterator[tuple[int, Problem]]:
                 yield line, ((column,), what)
 
 
+def _duplicates(rows: Rows, run: Run) -> Iterator[tuple[int, Problem]]:
+    """Low-Data Ensembles: candidates that are one checkpoint under two names."""
+    section = run.low_data_ensembles
+    first: dict[tuple[str, ...], tuple[int, str]] = {}
+    for line, row in rows if section else ():
+        column = {"train": "seed", "file": "sha256"}.get(row["source"])
+        in_pools = not section.pools or row["category"] in section.pools
+        if column and row[column] and in_pools:
+            checkpoint = (row["source"], row["recipe"], row[column])
+            first_line, model = first.setdefault(checkpoint, (line, row["model"]))
+            if model != row["model"]:
+                what = f"a duplicate checkpoint under two names, as {model!r} on line {first_line}"
+                yield line, ((column,), f"{what} too; leave one out")
+
+
 def models_on(
     data: str, run: Run, models: Mapping[str, Model], predictions: Iterable[tuple[str, str]]
 ) -> list[str]:
@@ -157,6 +178,9 @@ def table_conflicts(
         yield from recipe_conflicts(run, name)
         if teacher := run.recipes[name].teacher:
             yield from _unable(("recipes", name, "teacher"), teacher, path, models, weights=True)
+    if run.low_data_ensembles:
+        category_of = {m: row.category for m, row in models.items() if row.source in WITH_WEIGHTS}
+        yield from pool_conflicts(run.low_data_ensembles, path, category_of)
     if paper := run.no_one_representation:
         yield from _paper_conflicts(paper, path, models, on)
 

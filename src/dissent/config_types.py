@@ -1,6 +1,6 @@
 """The words in which the shapes of a run file are written."""
 
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict
 
@@ -12,6 +12,7 @@ Number = Annotated[float, Strict(False)]
 Share = Annotated[Number, Field(ge=0, le=1)]
 Percent = Annotated[int, Field(ge=0, le=100)]
 Positive = Annotated[int, Field(ge=1)]
+Category = Literal["reinit", "hyper-parameters", "architectures", "frameworks", "datasets"]
 
 PATTERNS = {
     ID: "should hold only a-z, 0-9, '.', '_' and '-', and start with a letter or digit",

@@ -136,7 +136,7 @@ def draw_character(character: str, font: str, rng: np.random.Generator) -> Image
         (CANVAS_PIXELS / 2, CANVAS_PIXELS / 2),
         character,
         fill=255,
-        font=_font(font),
+        font=font_at(font),
         anchor="mm",
         stroke_width=thickness,
     )
@@ -176,8 +176,9 @@ def enlarge(images_NHW: np.ndarray, size: int) -> np.ndarray:
 
 
 @cache
-def _font(name: str) -> ImageFont.FreeTypeFont:
+def font_at(name: str, points: int = 48) -> ImageFont.FreeTypeFont:
+    """One of TEXT_FONTS at a size in points, which are pixels here."""
     import matplotlib
 
     path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{name}.ttf"
-    return ImageFont.truetype(path, size=48)
+    return ImageFont.truetype(path, size=points)

@@ -94,7 +94,7 @@ def rank(
         table[name], table[f"{name}_low"], table[f"{name}_high"] = measure(counts), low_R, high_R
     table.loc[table["kind"] == "pair", "error_inconsistency"] = error_inconsistency(pairs_P22)
     single = table["kind"] == "single"
-    table.loc[single, "p_value"] = [_p_value(counts) for counts in gained_R22[single]]
+    table.loc[single, "p_value"] = [mcnemar_p_value(counts) for counts in gained_R22[single]]
     table.loc[table["left_out"] == "gain", ["gain", "gain_low", "gain_high", "gain_chosen"]] = (
         np.nan
     )
@@ -201,7 +201,7 @@ def _gain(counts: np.ndarray) -> np.ndarray:
     return (counts[..., 0, 1] - counts[..., 1, 0]) / counts.sum(axis=(-2, -1))
 
 
-def _p_value(counts_22: np.ndarray) -> float:
+def mcnemar_p_value(counts_22: np.ndarray) -> float:
     """That the second is no more often right alone than the first: McNemar, exact, one-sided."""
     alone = counts_22[0, 1], counts_22[1, 0]
     return binomtest(alone[0], sum(alone), alternative="greater").pvalue if sum(alone) else 1.0

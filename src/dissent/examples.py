@@ -21,12 +21,13 @@ LATER = ("groups", "row_order", "relabels")
 class Examples:
     """Examples in a fixed order.
 
-    `images_NHW` is None where there are labels alone. `labels` is int64 [N] (one class each) or
-    uint8 [N, C] (any number of classes each). `captions`, where there are any, hold a sentence for
-    each example, `prompts` the sentences that stand for each class, and `groups` the name of the
-    group that each example belongs to. `row_order` says in words what order files of predictions
-    without ids follow; where it is empty, such files are refused. `relabels` names the data set
-    whose examples, in the same order, this one labels anew.
+    `images_NHW` is uint8, grey [N, H, W] or RGB [N, H, W, 3], and None where there are labels
+    alone. `labels` is int64 [N] (one class each) or uint8 [N, C] (any number of classes each).
+    `captions`, where there are any, hold a sentence for each example, `prompts` the sentences that
+    stand for each class, and `groups` the name of the group that each example belongs to.
+    `row_order` says in words what order files of predictions without ids follow; where it is empty,
+    such files are refused. `relabels` names the data set whose examples, in the same order, this
+    one labels anew.
     """
 
     name: str

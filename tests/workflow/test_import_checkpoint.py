@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import timm
+import torch
 from safetensors.torch import save_file
 
 from dissent import datasets
@@ -70,3 +71,55 @@ def test_another_number_of_classes_is_refused(arguments):
     arguments.sha256 = sha256(arguments.weights)
     with pytest.raises(InputError, match=r"2 of another shape \(first: fc.weight\)"):
         script.main(arguments)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "n_classes"),
+    [("test_resnet.r160_in1k", 7), ("test_vit", 3), ("test_convnext", 0)],
+)
+def test_without_data_it_keeps_the_classes_it_has(arguments, architecture, n_classes):
+    source = timm.create_model(architecture, num_classes=n_classes).eval()
+    take_over(arguments, architecture, source)
+    model, card = load_checkpoint(arguments.output)
+    assert card["architecture"] == architecture
+    assert card["classes"] == [str(label) for label in range(n_classes)]
+    default = timm.get_pretrained_cfg(architecture)
+    assert card["preprocessing"] == {
+        "size": default.input_size[-1],
+        "mean": list(default.mean),
+        "std": list(default.std),
+    }
+    inputs = torch.randn(2, *default.input_size)
+    with torch.inference_mode():
+        torch.testing.assert_close(model.eval()(inputs), source(inputs), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "sentence"),
+    [
+        ("test_resnet.no_such_tag", "no architecture 'test_resnet.no_such_tag'"),
+        ("test_convnext", r"do not fit the architecture \(KeyError"),
+        ("test_vit", r"do not fit the architecture \(.* Missing key"),
+    ],
+)
+def test_without_data_what_does_not_fit_is_refused(arguments, architecture, sentence):
+    with pytest.raises(InputError, match=sentence) as refused:
+        take_over(arguments, architecture, timm.create_model("test_resnet"))
+    assert "\n" not in str(refused.value)
+    assert len(str(refused.value)) < 400
+    assert not arguments.output.exists()
+
+
+def test_without_data_damaged_weights_are_refused(arguments):
+    arguments.weights.write_bytes(b"no weights")
+    arguments.sha256, arguments.data = sha256(arguments.weights), None
+    with pytest.raises(InputError, match="cannot be read as safetensors"):
+        script.main(arguments)
+
+
+def take_over(arguments, architecture, model):
+    """Import the weights of a model as those of an architecture, with no data set."""
+    save_file(model.state_dict(), arguments.weights)
+    arguments.sha256 = sha256(arguments.weights)
+    arguments.architecture, arguments.data = architecture, None
+    script.main(arguments)

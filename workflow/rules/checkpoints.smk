@@ -70,8 +70,9 @@ for model, row in MODELS.items():
             f"import_{model}"
         input:
             **code("checkpoints/import_checkpoint.py"),
-            weights=row.location,
-            data=data_file(COMPARED[0]),
+            weights=local(row.location),
+            # Where models are compared, their classes are those of the data.
+            data=[data_file(name) for name in COMPARED[:1]],
         output:
             checkpoint_file(model),
         log:
@@ -86,9 +87,9 @@ for model, row in MODELS.items():
         params:
             sha256=row.sha256,
             architecture=row.architecture,
-            # Read by nobody but the record of the job, and so by its readers.
-            licence=row.licence,
-            citation=row.citation,
+            # Of files that no job fetches, for readers of the record.
+            licence=row.licence if not is_address(row.location) else None,
+            citation=row.citation if not is_address(row.location) else None,
         message:
             f"Taking over {model}"
         shell:

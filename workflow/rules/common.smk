@@ -3,13 +3,14 @@ import json
 
 from snakemake.exceptions import WorkflowError
 
-from dissent import config_table_checks, failures
+from dissent import config_low_data, config_table_checks, failures
 from dissent.commandline import InputError
 from dissent.config import batches, load_models, load_run
 from dissent.config_checks import downloads, is_address
 from dissent.config_data import OFFERS, Format
 from dissent.config_shapes import CATEGORIES
 from dissent.fetching import local_path
+from dissent.image_files import image_files
 from dissent.provenance import guard
 from dissent.provenance.imports import local_modules
 from dissent.provenance.record import recorded
@@ -39,7 +40,7 @@ def code(script):
     that use it.
     """
     path = Path("workflow/scripts") / script
-    in_torch = path.parts[2] == "checkpoints" or path.name == "cache_logits.py"
+    in_torch = path.parts[2] in ("checkpoints", "finetuned") or path.name == "cache_logits.py"
     family = "torch" if in_torch else "analysis"
     return {
         "script": str(path),

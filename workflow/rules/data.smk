@@ -5,13 +5,31 @@ READ = [name for name in RUN.data if RUN.data[name].labels]
 # By the path of the fetched file, what is fetched; the same address once.
 DOWNLOADS = {
     local(file.location): file
-    for file in (*PREDICTIONS.values(), *(file for _, file in downloads(RUN)))
-    if is_address(file.location)
+    for file in (*MODELS.values(), *PREDICTIONS.values(), *(file for _, file in downloads(RUN)))
+    if is_address(file.location or "")
 }
 
 for name in READ:
     where = f"{workflow.configfiles[-1]}, data.{name}.labels.location"
     refuse_missing(RUN.data[name].labels.location, where, data_file(name))
+
+
+def images_in(name):
+    """The images of a data set in a folder; where they are no longer, those it was made from."""
+    folder = RUN.data[name].location
+    if not folder or Path(folder).is_dir():
+        return image_files(folder) if folder else []
+    record = Path(f"{RESULTS}/provenance/data/{name}.safetensors.json")
+    if not record.exists():
+        raise WorkflowError(
+            f"{workflow.configfiles[-1]}, data.{name}.location: there is no folder {folder!r}; "
+            "paths are relative to the project's folder"
+        )
+    known = json.loads(record.read_text())["inputs"]
+    return sorted(path for path in known if Path(path).is_relative_to(folder))
+
+
+IMAGES = {name: images_in(name) for name in MADE}
 
 
 def one_of(names):
@@ -93,6 +111,12 @@ rule read_labels:
 rule make_dataset:
     input:
         **code("data/make_dataset.py"),
+        apart_from=lambda wildcards: (
+            data_file(RUN.data[wildcards.name].apart_from)
+            if RUN.data[wildcards.name].apart_from
+            else []
+        ),
+        images=lambda wildcards: IMAGES[wildcards.name],
     output:
         f"{RESULTS}/data/{{name}}.safetensors",
     log:
@@ -105,16 +129,22 @@ rule make_dataset:
         "../../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        # Images of one's own are held at once, and then written.
+        mem_mb=lambda wildcards: (
+            1000
+            + len(IMAGES[wildcards.name]) * 8 * (RUN.data[wildcards.name].size or 0) ** 2 // 10**6
+        ),
     params:
         kind=lambda wildcards: RUN.data[wildcards.name].kind,
         seed=lambda wildcards: RUN.data[wildcards.name].seed,
         size=lambda wildcards: RUN.data[wildcards.name].size or "",
         splits=lambda wildcards: compact(RUN.data[wildcards.name].splits),
+        location=lambda wildcards: RUN.data[wildcards.name].location or "",
     message:
         "Data set {wildcards.name}"
     shell:
         run_script(
             "--name {wildcards.name:q} --kind {params.kind:q} --seed {params.seed}"
-            " --size {params.size} --splits {params.splits:q} --output {output:q}"
+            " --size {params.size} --splits {params.splits:q} --apart-from {input.apart_from:q}"
+            " --location {params.location:q} --output {output:q}"
         )

@@ -17,8 +17,9 @@ def of_paper(data, value):
     return value(paper) if paper and paper.data == data else []
 
 
-# What a run measures and draws; every part of the workflow adds its own.
+# What a run fine-tunes, measures and draws; every part of the workflow adds its own.
 METRICS_FILES = [table(data) for data in RUN.metrics.data for table in (model_table, pair_table)]
+FINETUNED_FILES = []
 STATISTICS = []
 FIGURE_FILES = []
 

@@ -2,6 +2,7 @@
 
 import argparse
 import textwrap
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -16,14 +17,20 @@ def main(run: str) -> None:
         print(f"  {figure}")
     for path in sorted(results.glob("metrics/*/models.csv")):
         print_outside(pd.read_csv(path))
-    verdicts = sorted(results.glob("metrics/*/ensembling.txt"))
-    if verdicts:
-        print("\nWhich models are worth ensembling:")
-    for verdict in verdicts:
-        print(textwrap.indent(textwrap.fill(verdict.read_text(), 90), "  "))
+    print_verdicts("Which models are worth ensembling", results.glob("metrics/*/ensembling.txt"))
+    chosen = results.glob("metrics/low_data_ensembles/*/verdict.txt")
+    print_verdicts("Ensembles of fine-tuned models, task by task", chosen)
     claims = results / "claims.csv"
     if claims.exists():
         print_claims(pd.read_csv(claims), claims)
+
+
+def print_verdicts(title: str, paths: Iterable[Path]) -> None:
+    paths = sorted(paths)
+    if paths:
+        print(f"\n{title}:")
+    for path in paths:
+        print(textwrap.indent(textwrap.fill(path.read_text(), 90), "  "))
 
 
 def print_claims(table: pd.DataFrame, path: Path) -> None:

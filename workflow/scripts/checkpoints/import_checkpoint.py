@@ -4,7 +4,12 @@ import argparse
 from pathlib import Path
 
 import timm
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from timm.data import resolve_data_config
+from timm.models import PretrainedCfg
+from torch import nn
 
 from dissent import commandline
 from dissent.classifiers import Card, Preprocessing, build, load_weights, save_checkpoint
@@ -24,32 +29,85 @@ def main(arguments: argparse.Namespace) -> None:
             f"{arguments.weights} has sha256 {found}, the model table expects {arguments.sha256}: "
             f"mend the table or the file"
         )
-    if arguments.architecture not in timm.list_models():
-        raise InputError(
-            f"timm has no architecture {arguments.architecture!r}: mend the model table"
-        )
-    default = resolve_data_config(
-        pretrained_cfg=timm.get_pretrained_cfg(arguments.architecture).to_dict()
-    )
+    pretrained = configuration(arguments.architecture)
+    default = resolve_data_config(pretrained_cfg=pretrained.to_dict())
     card = Card(
         architecture=arguments.architecture,
         options={},
-        classes=list(read_examples(arguments.data).classes),
+        classes=[],
         preprocessing=Preprocessing(
             size=default["input_size"][-1], mean=list(default["mean"]), std=list(default["std"])
         ),
         zero_shot={},
     )
-    model = build(card)
-    load_weights(model, arguments.weights)
+    if arguments.data:
+        card["classes"] = list(read_examples(arguments.data).classes)
+        model = build(card)
+        load_weights(model, arguments.weights)
+    else:
+        weights = read_weights(arguments.weights)
+        n_classes = classes_in(weights, pretrained)
+        card["classes"] = [str(label) for label in range(n_classes)]
+        model = with_weights(arguments, weights, n_classes)
     save_checkpoint(arguments.output, model, card)
+
+
+def configuration(name: str) -> PretrainedCfg:
+    """What timm knows of an architecture's weights, by its name with or without a tag."""
+    try:
+        found = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
+    except RuntimeError:
+        # Of an unknown tag.
+        found = None
+    if found is None:
+        raise InputError(f"timm has no architecture {name!r}: mend the model table")
+    return found
+
+
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise InputError(f"{path} cannot be read as safetensors: {error}") from None
+
+
+def classes_in(weights: dict[str, torch.Tensor], pretrained: PretrainedCfg) -> int:
+    """How many classes the weights tell apart; none if they have no classifier."""
+    names = pretrained.classifier or ()
+    first = names if isinstance(names, str) else next(iter(names), "")
+    head = weights.get(f"{first}.weight")
+    return 0 if head is None else len(head)
+
+
+def with_weights(
+    arguments: argparse.Namespace, weights: dict[str, torch.Tensor], n_classes: int
+) -> nn.Module:
+    """The model with these weights, every one of them, named as timm names them now or once did."""
+    try:
+        return timm.create_model(
+            arguments.architecture,
+            pretrained=True,
+            pretrained_cfg_overlay={"state_dict": weights, "num_classes": n_classes},
+            num_classes=n_classes,
+        )
+    except Exception as error:
+        # On tensors of other architectures, timm's renaming raises errors of all kinds.
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(
+            f"the weights in {arguments.weights} do not fit the architecture ({what[:150]}): mend "
+            f"the architecture or the file"
+        ) from None
 
 
 if __name__ == "__main__":
     parser = commandline.parser(__doc__)
     parser.add_argument("--weights", required=True, type=Path, help="safetensors state dict")
     parser.add_argument("--sha256", required=True, help="expected digest of the weights file")
-    parser.add_argument("--architecture", required=True, help="timm's name")
-    parser.add_argument("--data", required=True, type=Path, help="data set whose classes it knows")
+    parser.add_argument(
+        "--architecture", required=True, help="timm's name, such as resnet18 or resnet18.a1_in1k"
+    )
+    parser.add_argument(
+        "--data", nargs="?", type=Path, help="data set whose classes it knows, if they matter"
+    )
     parser.add_argument("--output", required=True, type=Path)
     commandline.run(main, parser.parse_args())

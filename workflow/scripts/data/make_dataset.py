@@ -1,13 +1,15 @@
-"""Make one data set from what ships with scikit-learn and matplotlib, or from its structure."""
+"""Make one data set: of what ships with the packages, by structure, or of a folder of images."""
 
 import argparse
 import dataclasses
 import json
 from pathlib import Path
 
-from dissent import commandline, datasets
-from dissent.examples import write_examples
+from dissent import commandline, datasets, task_images
+from dissent.commandline import InputError
+from dissent.examples import Examples, read_examples, write_examples
 from dissent.hans import hans
+from dissent.image_folder import read_folder
 from dissent.provenance import facts
 
 KINDS = {
@@ -15,26 +17,57 @@ KINDS = {
     "glyphs": datasets.glyphs,
     "letters": datasets.letters,
     "hans": hans,
+    "photos": task_images.photos,
+    "fonts": task_images.fonts,
+    "count": task_images.count,
+    "rotation": task_images.rotation,
 }
+APART_KINDS = {"digits": task_images.digits, "medium": task_images.medium}
+SOURCES = datasets.SOURCES | task_images.SOURCES
 
 
 def main(arguments: argparse.Namespace) -> None:
-    make = KINDS[arguments.kind]
-    examples = make(arguments.seed, arguments.size, arguments.splits)
-    write_examples(arguments.output, dataclasses.replace(examples, name=arguments.name))
-    facts.declare(sources=datasets.SOURCES.get(arguments.kind, ()))
+    examples = dataclasses.replace(make(arguments), name=arguments.name)
+    write_examples(arguments.output, examples)
+    facts.declare(sources=SOURCES.get(arguments.kind, ()))
+
+
+def make(arguments: argparse.Namespace) -> Examples:
+    kind, seed, size, splits = arguments.kind, arguments.seed, arguments.size, arguments.splits
+    if kind == "folder":
+        folder = needed(arguments.location, "--location", kind)
+        return read_folder(folder, size, splits, seed, arguments.name)
+    if kind in APART_KINDS:
+        other = needed(arguments.apart_from, "--apart-from", kind)
+        return APART_KINDS[kind](seed, size, splits, read_examples(other))
+    return KINDS[kind](seed, size, splits)
+
+
+def needed(path: Path | None, option: str, kind: str) -> Path:
+    if path is None:
+        raise InputError(f"kind {kind} needs {option}: give it")
+    return path
 
 
 if __name__ == "__main__":
     parser = commandline.parser(__doc__)
     parser.add_argument("--name", required=True, help="what the config calls the data set")
-    parser.add_argument("--kind", required=True, choices=KINDS)
+    parser.add_argument("--kind", required=True, choices=[*KINDS, *APART_KINDS, "folder"])
     parser.add_argument("--seed", required=True, type=int)
     parser.add_argument(
         "--size", required=True, nargs="?", type=int, help="width and height in pixels"
     )
     parser.add_argument(
         "--splits", required=True, type=json.loads, help="JSON: examples by split name"
+    )
+    parser.add_argument(
+        "--apart-from",
+        nargs="?",
+        type=Path,
+        help="digits, medium: data set file whose train split is left out",
+    )
+    parser.add_argument(
+        "--location", nargs="?", type=Path, help="folder: a sub-folder of images a class"
     )
     parser.add_argument("--output", required=True, type=Path)
     commandline.run(main, parser.parse_args())

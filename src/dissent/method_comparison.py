@@ -1,0 +1,190 @@
+"""How methods of choosing ensembles compare over tasks, and how well a ranking finds models.
+
+The tasks are what they are; what is drawn anew is the seed of every fine-tuning, and the report
+images. So intervals are over these, and hold for the mean over these tasks. Only diversity and rank
+correlation, which need the tasks' own spread, have intervals over tasks as draws.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from dissent.choice_metrics import Scores
+from dissent.choices import ONE_MODEL
+from dissent.relations import spearman_rows
+
+ALL_TASKS = "all tasks"
+CHOSEN = "greedy"
+MEANS = ["score", "nll", "brier", "ece", "n_members", "multiply_adds"]
+CLAIMED_OVER = ("single", "random", "settings", "heads", "all")
+STATISTICS = ["statistic", "value", "low", "high", "n", "n_of"]
+ROUNDING = 1e-12  # a standard error that rounding alone may give: there is no spread
+
+
+def t_interval(values: Sequence[float], level: float) -> tuple[float, float]:
+    """Student's t interval of the mean of values; NaN if they are fewer than two or all equal."""
+    return seeds_interval([np.asarray(values, dtype=float)], level)
+
+
+def seeds_interval(values: Sequence[np.ndarray], level: float) -> tuple[float, float]:
+    """Interval of the mean over tasks of means over seeds, from one array [S] a task.
+
+    Fine-tunings of different tasks have nothing in common but the number of their seed, so that
+    each task tells for itself how much seeds differ: the variances of the tasks' means add up
+    (Welch), and Student's t has the degrees of freedom of Satterthwaite (1946). NaN if there is one
+    seed or no spread.
+    """
+    mean = np.mean([of_task.mean() for of_task in values])
+    variances = [_variance_of_mean(of_task) / len(values) ** 2 for of_task in values]
+    return _interval(mean, variances, [len(of_task) - 1 for of_task in values], level)
+
+
+def difference_interval(
+    differences: Sequence[np.ndarray], level: float
+) -> tuple[float, float, float]:
+    """Mean over tasks of mean differences, from one array [S, N] a task, with its interval.
+
+    Of each of the T tasks, the variance over seeds and that over images (of an image's difference
+    averaged over seeds) add up as in `seeds_interval`. How seed and image act together is in both,
+    so that the interval is on the wide side. With one seed, images alone: for new images and these
+    fine-tunings. NaN if there is no spread, or one image in a task.
+    """
+    n_seeds, n_tasks = len(differences[0]), len(differences)
+    parts = [of_task.mean(axis=0) for of_task in differences]
+    if n_seeds > 1:
+        parts += [of_task.mean(axis=1) for of_task in differences]
+    value = float(np.mean([of_task.mean() for of_task in differences]))
+    variances = [_variance_of_mean(part) / n_tasks**2 for part in parts]
+    return value, *_interval(value, variances, [len(part) - 1 for part in parts], level)
+
+
+def _variance_of_mean(values: np.ndarray) -> float:
+    return values.var(ddof=1) / len(values) if len(values) > 1 else np.nan
+
+
+def _interval(
+    mean: float, variances: Sequence[float], freedoms: Sequence[int], level: float
+) -> tuple[float, float]:
+    """Student's t interval; variances of the parts of the mean add up (Satterthwaite 1946)."""
+    variances = np.asarray(variances)
+    if not np.sqrt(variances.sum()) > ROUNDING:
+        return np.nan, np.nan
+    freedom = variances.sum() ** 2 / (variances**2 / np.asarray(freedoms)).sum()
+    reach = stats.t.ppf((1 + level) / 2, freedom) * np.sqrt(variances.sum())
+    return float(mean - reach), float(mean + reach)
+
+
+def method_table(choices: pd.DataFrame, level: float) -> pd.DataFrame:
+    """One row a group of tasks and a method: means over its tasks, seeds and draws.
+
+    `choices` are those without limits, of all tasks. `low` and `high` of the score are the
+    interval over seeds (`seeds_interval`): for other fine-tunings, with the same images.
+    """
+    keys = ["task", "group", "method", "seed"]
+    over_draws = choices.groupby(keys, sort=False)[MEANS].mean().reset_index()
+    rows = []
+    for group, of_group in _by_group(over_draws):
+        for method, of_method in of_group.groupby("method", sort=False):
+            by_task = [of_task.to_numpy() for _, of_task in of_method.groupby("task")["score"]]
+            means = of_method[MEANS].mean().to_dict()
+            low, high = seeds_interval(by_task, level)
+            counts = {"n_tasks": len(by_task), "n_seeds": of_method["seed"].nunique()}
+            score = {"score": means.pop("score"), "low": low, "high": high}
+            rows.append({"group": group, "method": method} | counts | score | means)
+    return pd.DataFrame(rows)
+
+
+def _by_group(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    yield ALL_TASKS, table
+    yield from table.groupby("group", sort=False)
+
+
+def difference_table(scores: Sequence[Scores], level: float) -> pd.DataFrame:
+    """One row a group of tasks and a method other than "greedy": what that scores more.
+
+    Over the tasks of the group that have the method, by `difference_interval`.
+    """
+    tasks = pd.DataFrame({"group": [of_task.group for of_task in scores]})
+    methods = dict.fromkeys(method for of_task in scores for method in of_task.methods)
+    rows = []
+    for group, members in _by_group(tasks):
+        for method in methods:
+            differences = [
+                _contributions(scores[i], CHOSEN) - _contributions(scores[i], method)
+                for i in members.index
+                if {CHOSEN, method} <= set(scores[i].methods)
+            ]
+            if method != CHOSEN and differences:
+                value, low, high = difference_interval(differences, level)
+                counts = len(differences), len(differences[0])
+                rows.append((group, method, value, low, high, *counts))
+    columns = ["group", "method", "difference", "low", "high", "n_tasks", "n_seeds"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _contributions(scores: Scores, method: str) -> np.ndarray:
+    return scores.contributions_ASN[scores.methods.index(method)].astype(float)
+
+
+def ranking_table(fine_tuned: pd.DataFrame, n_models: int) -> pd.DataFrame:
+    """One row a task: how the ranking of candidates agrees with their scores once fine-tuned.
+
+    Scores are means over seeds. `spearman` is the rank correlation with the accuracy that ranked
+    them, over the models that were fine-tuned: the best of each pool, among which differences are
+    smaller than among all candidates. `regret_k` is the best score of any of these less the best
+    among the k best-ranked; the first of many noisy scores is too high, so that regret is too.
+    """
+    rows = []
+    for (task, group), of_task in fine_tuned.groupby(["task", "group"], sort=False):
+        models = of_task.groupby("model")[["rank", "ranking_accuracy", "score"]].mean()
+        columns = models["ranking_accuracy"].to_numpy(), models["score"].to_numpy()
+        spearman = spearman_rows(*(column[None] for column in columns))[0]
+        best = {k: models["score"][models["rank"] <= k].max() for k in range(1, n_models + 1)}
+        regrets = {f"regret_{k}": models["score"].max() - best[k] for k in best}
+        about = {"task": task, "group": group, "n_models": len(models), "spearman": spearman}
+        rows.append(about | regrets)
+    return pd.DataFrame(rows)
+
+
+def statistics_table(
+    differences: pd.DataFrame, diversity: pd.DataFrame, ranking: pd.DataFrame, level: float
+) -> pd.DataFrame:
+    """The statistics of claims, with STATISTICS; those that the run has no values for are left out.
+
+    Differences of scores over all tasks (`difference_interval`), and means over tasks with t
+    intervals over tasks: of rank correlation, and of what members that differ upstream (by pool, or
+    all of them without pools) have more of than those of one pre-trained model, error inconsistency
+    and consistency (Cohen's kappa of errors, which takes out what lower accuracy brings).
+    """
+    over_all = differences[differences["group"] == ALL_TASKS].set_index("method")
+    rows = [
+        (f"{CHOSEN}_over_{method}", *over_all.loc[method, ["difference", "low", "high", "n_tasks"]])
+        for method in CLAIMED_OVER
+        if method in over_all.index
+    ]
+    over_tasks = {
+        "upstream_diversity": upstream_excess(diversity, "error_inconsistency"),
+        "upstream_error_consistency": upstream_excess(diversity, "error_consistency"),
+        "knn_rank_correlation": ranking["spearman"],
+    }
+    for statistic, values in over_tasks.items():
+        values = values.dropna()
+        if len(values):
+            interval = t_interval(values, level)
+            rows.append((statistic, values.mean(), *interval, len(values)))
+    return pd.DataFrame([(*row, "tasks") for row in rows], columns=STATISTICS)
+
+
+def upstream_excess(diversity: pd.DataFrame, measure: str) -> pd.Series:
+    """By task, a measure's mean over upstream sources less that over "settings" and "heads".
+
+    Upstream are the pools, or "all" where there are none. Empty without one of either.
+    """
+    means = diversity.groupby(["task", "source"], sort=False)[measure].mean().unstack()
+    downstream = means.columns.intersection(list(ONE_MODEL))
+    upstream = means.columns.difference([*ONE_MODEL, "all"])
+    if upstream.empty:
+        upstream = means.columns.intersection(["all"])
+    return (means[upstream].mean(axis=1) - means[downstream].mean(axis=1)).dropna()
