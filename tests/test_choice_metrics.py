@@ -186,9 +186,21 @@ def answers(n, gained, lost, both=0):
 @pytest.mark.parametrize(
     ("gained", "lost", "judged"),
     [
-        (20, 5, "+3.0 points [1.0, 5.0], which is more than chance may give (p = 0.002"),
-        (8, 4, "+0.8 points [-0.6, 2.2], which is not more than chance may give (p = 0.19"),
-        (5, 0, "+1.0 points [0.0, 1.9], which is not more than chance may give (p = 0.031"),
+        (
+            20,
+            5,
+            "+3.0 points [1.0, 5.0], which is more than the luck of the test images (p = 0.002",
+        ),
+        (
+            8,
+            4,
+            "+0.8 points [-0.6, 2.2], which is no more than the luck of the test images (p = 0.19",
+        ),
+        (
+            5,
+            0,
+            "+1.0 points [0.0, 1.9], which is no more than the luck of the test images (p = 0.031",
+        ),
         (4, 8, "-0.8 points [-2.2, 0.6], which is no gain (p = 0.93"),
         (0, 0, "+0.0 points [-0.4, 0.4], which is no gain (p = 1"),
     ],

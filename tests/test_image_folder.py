@@ -42,13 +42,13 @@ def test_classes_ids_and_pixels_are_those_of_the_folder(folder):
 
 def test_splits_have_the_classes_in_the_shares_of_the_whole(folder):
     made = read_folder(folder, 4, {"train": 40, "tune": 20, "report": 20}, 0, "mine")
-    for split, n in {"train": 40, "tune": 20, "report": 20, "unused": 20}.items():
+    for split, n in {"train": 40, "tune": 20, "report": 20}.items():
         shares_C = np.bincount(made.labels[made.where(split)], minlength=3) / n
         np.testing.assert_allclose(shares_C, [0.6, 0.3, 0.1], atol=1.5 / n)
     same = read_folder(folder, 4, {"report": 20, "tune": 20, "train": 40}, 0, "mine")
     other = read_folder(folder, 4, {"train": 40, "tune": 20, "report": 20}, 1, "mine")
     np.testing.assert_array_equal(made.splits_N, same.splits_N)
-    assert (made.splits_N != other.splits_N).any()
+    assert made.ids == same.ids != other.ids
 
 
 def test_report_is_all_that_remains_where_it_has_no_size(folder):
@@ -182,3 +182,22 @@ def test_what_is_wrong_is_said(folder, damage, splits, message):
     with pytest.raises(InputError, match=message) as error:
         read_folder(folder, 4, splits, 0, "mine")
     assert ": " in str(error.value)
+
+
+def test_images_of_no_split_are_left_out(folder):
+    made = read_folder(folder, 12, {"train": 40, "tune": 10, "report": 20}, 0, "mine")
+    assert len(made.ids) == len(made.images_NHW) == len(made.labels) == 70
+    assert set(made.splits_N) == {"train", "tune", "report"}
+    for name, image in zip(made.ids, made.images_NHW, strict=True):
+        np.testing.assert_array_equal(image.shape, (12, 12, 3))
+        assert made.classes[made.labels[made.ids.index(name)]] == name.split("/")[0]
+
+
+def test_a_class_without_training_images_is_refused_and_one_without_others_told_of(
+    tmp_path, caplog
+):
+    folder = fill(tmp_path / "rare", {"common": 100, "often": 60, "rare": 3})
+    with pytest.raises(InputError, match="no image of class 'rare' is in train: add images of it"):
+        read_folder(folder, 12, {"train": 10, "tune": 40}, 0, "mine")
+    read_folder(folder, 12, {"train": 160, "tune": 2}, 0, "mine")
+    assert "is in report" in caplog.text

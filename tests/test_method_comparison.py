@@ -212,14 +212,17 @@ POOLS = {
 
 
 def test_upstream_sources_are_the_pools_or_all_without_pools():
-    excess = upstream_excess(diversity(POOLS), "error_inconsistency")
-    assert excess.to_dict() == pytest.approx({"t1": 0.3 - 0.1, "t2": 0.2 - 0.1})
+    over_settings = upstream_excess(diversity(POOLS), "error_inconsistency", "settings")
+    assert over_settings.to_dict() == pytest.approx({"t1": 0.3 - 0.1, "t2": 0.2 - 0.2})
+    over_heads = upstream_excess(diversity(POOLS), "error_inconsistency", "heads")
+    assert over_heads.to_dict() == pytest.approx({"t1": 0.3 - 0.1, "t2": 0.2 - 0.0})
     one = {key: values for key, values in POOLS.items() if key[1] in ("all", "heads")}
-    excess = upstream_excess(diversity(one), "error_inconsistency")
+    excess = upstream_excess(diversity(one), "error_inconsistency", "heads")
     assert excess.to_dict() == pytest.approx({"t1": 0.8, "t2": 0.9})
+    assert upstream_excess(diversity(one), "error_inconsistency", "settings").empty
     for sources in (("x", "y", "all"), ("heads", "settings")):
         partial = {key: values for key, values in POOLS.items() if key[1] in sources}
-        assert upstream_excess(diversity(partial), "error_inconsistency").empty
+        assert upstream_excess(diversity(partial), "error_inconsistency", "heads").empty
 
 
 def test_statistics_are_means_over_tasks_and_differences_over_all_of_them():
@@ -231,14 +234,18 @@ def test_statistics_are_means_over_tasks_and_differences_over_all_of_them():
     ).set_index("statistic")
     # What the run has no method for is not there.
     assert list(table.index) == [
-        *("greedy_over_single", "upstream_diversity", "upstream_error_consistency"),
-        "knn_rank_correlation",
+        *("greedy_over_single", "knn_rank_correlation"),
+        *(
+            f"upstream_error_{measure}_over_{source}"
+            for source in ("settings", "heads")
+            for measure in ("inconsistency", "consistency")
+        ),
     ]
     values = ["value", "low", "high", "n"]
     assert table.loc["greedy_over_single", values].tolist() == [0.1, 0.0, 0.2, 2]
     for statistic, over_tasks in (
-        ("upstream_diversity", [0.2, 0.1]),
-        ("upstream_error_consistency", [-0.2, -0.1]),
+        ("upstream_error_inconsistency_over_settings", [0.2, 0.0]),
+        ("upstream_error_consistency_over_settings", [-0.2, 0.0]),
         ("knn_rank_correlation", [0.5, 0.9, 0.6]),
     ):
         interval = stats.ttest_1samp(over_tasks, 0).confidence_interval(0.95)

@@ -197,7 +197,8 @@ def verdict(
     """In a sentence, what an ensemble of so many fine-tuned models gains over the best single one.
 
     From what each is right on, bool [N]. The interval of the ensemble's accuracy is Wilson's. The
-    gain is more than chance may give if McNemar's exact test says so, one-sided at (1 - level) / 2.
+    gain is more than other test images may give if McNemar's exact test says so, one-sided at
+    (1 - level) / 2; of other fine-tunings it says nothing.
     """
     n = len(ensemble_N)
     decimals = 1 if n <= 1000 else 2  # enough to tell one image more from none
@@ -218,12 +219,12 @@ def verdict(
     # Of the printed accuracies, as a reader subtracts them.
     gain = float(percent(ensemble_N.mean())) - float(alone)
     if p_value < (1 - level) / 2:
-        judged = "more than chance may give"
+        judged = "more than the luck of the test images"
     else:
-        judged = "not more than chance may give" if gain > 0 else "no gain"
+        judged = "no more than the luck of the test images" if gain > 0 else "no gain"
     return (
         f"On {task} the chosen ensemble of {n_members} fine-tuned models is right on {right}; the "
-        f"best single one on {alone} %: {gain:+.{decimals}f} points "
+        f"single one chosen in the same way on {alone} %: {gain:+.{decimals}f} points "
         f"[{percent(low)}, {percent(high)}], which is {judged} (p = {p_value:.2g}, one-sided)."
     )
 

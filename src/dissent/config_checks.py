@@ -146,8 +146,10 @@ def _hans_conflicts(run: Run, name: str) -> Iterator[Problem]:
 def _task_conflicts(run: Run, section: LowDataEnsembles) -> Iterator[Problem]:
     """Low-Data Ensembles: data sets of tasks, and the splits that are needed of them."""
     for name, task in section.tasks.items():
-        where = (SECTION, "tasks", name, "data")
-        yield from _unfit(run, where, task.data, SPLITS, multi_label=False, images=True)
+        where = (SECTION, "tasks", name)
+        if name.endswith(".csv"):
+            yield where, "should not end in '.csv', as it names a folder beside tables"
+        yield from _unfit(run, (*where, "data"), task.data, SPLITS, multi_label=False, images=True)
 
 
 def _uncompared(run: Run, where: Where, name: str, splits: Iterable[str] = ()) -> Iterator[Problem]:

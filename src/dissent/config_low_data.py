@@ -84,7 +84,7 @@ class Selection(Section):
 class ShiftedImages(Section):
     """Robustness where the images of the report split are noisy, blurred, paler or turned."""
 
-    examples: Positive = Field(description="How many of the report split, from its first on")
+    examples: Positive = Field(description="How many of the report split, evenly spaced")
 
 
 class LowDataEnsembles(Section):

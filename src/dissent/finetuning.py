@@ -1,5 +1,6 @@
 """Fine-tuning pre-trained classifiers on a task, and files of ensembles of fine-tuned ones."""
 
+import hashlib
 import itertools
 import json
 import math
@@ -19,7 +20,7 @@ from torch.optim.swa_utils import update_bn
 
 from dissent.classifiers import Card, Preprocessing, build, load_checkpoint, prepare, remove_head
 from dissent.commandline import InputError
-from dissent.files import atomic
+from dissent.files import atomic, sha256
 from dissent.finetuned import FineTuning
 from dissent.training.optimise import GRADIENT_NORM, shuffled_batches
 
@@ -74,6 +75,13 @@ def fine_tuned_card(card: Card, classes: Sequence[str]) -> Card:
     return {**card, "classes": list(classes), "zero_shot": {}}
 
 
+def seed_of(run: FineTuning, start: str) -> int:
+    """Seed of torch for a run that begins with what `start` says in words."""
+    digest = hashlib.sha256(start.encode()).hexdigest()
+    entropy = (run.seed, run.head, int(digest, 16))
+    return int(np.random.SeedSequence(entropy).generate_state(1)[0])
+
+
 def fine_tune(
     checkpoint: Path,
     runs: Iterable[FineTuning],
@@ -87,15 +95,17 @@ def fine_tune(
     Yields the model and its card after each run. It is the same module every time: use it before
     taking the next. All weights are trained, under a new linear head, by SGD with momentum and
     without augmentation, on batches of shuffled examples. Head and order come from seed and head
-    of the run alone, so that runs of several settings begin alike.
+    of the run, from the checkpoint and from the task's classes: runs of several settings begin
+    alike, but no two models learn from the same batches, nor does one of two tasks.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model, card = load_checkpoint(checkpoint)
     remove_head(model)
     pretrained = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     card = fine_tuned_card(card, classes)
+    start = f"{sha256(checkpoint)} {json.dumps(card['classes'])}"
     for run in runs:
-        seed = int(np.random.SeedSequence((run.seed, run.head)).generate_state(1)[0])
+        seed = seed_of(run, start)
         torch.manual_seed(seed)
         model.reset_classifier(len(classes))
         model.load_state_dict(pretrained, strict=False)

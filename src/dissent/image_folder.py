@@ -14,6 +14,7 @@ from dissent.examples import Examples
 from dissent.image_files import SUFFIXES, images_in, paths_by_class
 from dissent.label_sets import proportional_splits
 
+log = logging.getLogger("dissent")
 # So that leaving one example out leaves one of its class.
 LEAST_OF_A_CLASS = 2
 
@@ -37,6 +38,9 @@ def read_folder(
     # Before images are read, which takes long.
     splits_N = _splits(folder, labels_N, classes, splits, seed)
     flat = [path for of_class in paths.values() for path in of_class]
+    used = np.flatnonzero(splits_N != "unused")
+    flat = [flat[i] for i in used]
+    labels_N, splits_N = labels_N[used], splits_N[used]
     images = np.stack([_read_image(path, size) for path in flat])
     _tell_of_duplicates(folder, images, splits_N)
     return Examples(
@@ -97,7 +101,25 @@ def _splits(
         )
     sizes = {"report": there - asked, **splits}
     splits_N = proportional_splits(labels_N, sizes, np.random.default_rng(seed))
-    return _with_enough_of_each(splits_N, labels_N)
+    splits_N = _with_enough_of_each(splits_N, labels_N)
+    _tell_of_absent_classes(folder, labels_N, splits_N, classes)
+    return splits_N
+
+
+def _tell_of_absent_classes(
+    folder: Path, labels_N: np.ndarray, splits_N: np.ndarray, classes: Sequence[str]
+) -> None:
+    """Refuse classes that cannot be learned; warn of those that are not chosen or measured by."""
+    for split in ("train", "tune", "report"):
+        counts_C = np.bincount(labels_N[splits_N == split], minlength=len(classes))
+        absent = [name for name, count in zip(classes, counts_C, strict=True) if not count]
+        if absent and split == "train":
+            raise InputError(
+                f"{folder}: no image of class {absent[0]!r} is in train: add images of it, raise "
+                "the size of train under `splits`, or try another `seed`"
+            )
+        if absent:
+            log.warning("%s: no image of %s is in %s", folder, ", ".join(absent), split)
 
 
 def _with_enough_of_each(splits_N: np.ndarray, labels_N: np.ndarray) -> np.ndarray:

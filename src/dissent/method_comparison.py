@@ -155,8 +155,9 @@ def statistics_table(
 
     Differences of scores over all tasks (`difference_interval`), and means over tasks with t
     intervals over tasks: of rank correlation, and of what members that differ upstream (by pool, or
-    all of them without pools) have more of than those of one pre-trained model, error inconsistency
-    and consistency (Cohen's kappa of errors, which takes out what lower accuracy brings).
+    all of them without pools) have more of than those that differ in settings alone, or in head and
+    order alone: error inconsistency, and Cohen's kappa of errors, which takes out what lower
+    accuracy brings.
     """
     over_all = differences[differences["group"] == ALL_TASKS].set_index("method")
     rows = [
@@ -164,11 +165,11 @@ def statistics_table(
         for method in CLAIMED_OVER
         if method in over_all.index
     ]
-    over_tasks = {
-        "upstream_diversity": upstream_excess(diversity, "error_inconsistency"),
-        "upstream_error_consistency": upstream_excess(diversity, "error_consistency"),
-        "knn_rank_correlation": ranking["spearman"],
-    }
+    over_tasks = {"knn_rank_correlation": ranking["spearman"]}
+    for source in ONE_MODEL:
+        for measure in ("error_inconsistency", "error_consistency"):
+            excess = upstream_excess(diversity, measure, source)
+            over_tasks[f"upstream_{measure}_over_{source}"] = excess
     for statistic, values in over_tasks.items():
         values = values.dropna()
         if len(values):
@@ -177,14 +178,15 @@ def statistics_table(
     return pd.DataFrame([(*row, "tasks") for row in rows], columns=STATISTICS)
 
 
-def upstream_excess(diversity: pd.DataFrame, measure: str) -> pd.Series:
-    """By task, a measure's mean over upstream sources less that over "settings" and "heads".
+def upstream_excess(diversity: pd.DataFrame, measure: str, source: str) -> pd.Series:
+    """By task, a measure's mean over upstream sources less that of "settings" or of "heads".
 
     Upstream are the pools, or "all" where there are none. Empty without one of either.
     """
     means = diversity.groupby(["task", "source"], sort=False)[measure].mean().unstack()
-    downstream = means.columns.intersection(list(ONE_MODEL))
     upstream = means.columns.difference([*ONE_MODEL, "all"])
     if upstream.empty:
         upstream = means.columns.intersection(["all"])
-    return (means[upstream].mean(axis=1) - means[downstream].mean(axis=1)).dropna()
+    if source not in means:
+        return pd.Series(dtype=float)
+    return (means[upstream].mean(axis=1) - means[source]).dropna()

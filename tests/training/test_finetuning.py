@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from dissent import datasets
+from dissent import datasets, finetuning
 from dissent.classifiers import (
     Card,
     Preprocessing,
@@ -39,8 +39,6 @@ RECIPE = {
     "decays": [1 / 3, 2 / 3, 0.9],
 }
 RUN = FineTuning(learning_rate=0.01, steps=3, head=0, seed=0)
-# Of random numbers, for seed 0 and head 0.
-SEED = int(np.random.SeedSequence((0, 0)).generate_state(1)[0])
 ARCHITECTURES = (
     "test_resnet",
     "test_convnext",
@@ -60,6 +58,15 @@ def one_thread():
     torch.use_deterministic_algorithms(True)
     yield
     torch.use_deterministic_algorithms(False)
+
+
+SEED = 7
+
+
+@pytest.fixture
+def one_start(monkeypatch):
+    """All fine-tunings begin with the same random numbers."""
+    monkeypatch.setattr(finetuning, "seed_of", lambda run, start: SEED)
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +120,7 @@ def test_without_warm_up_and_decays_the_rate_stays_at_its_peak():
     assert {rate_factor(step, 30, recipe) for step in range(30)} == {1}
 
 
-def test_fine_tuning_is_sgd_with_momentum_on_cross_entropy(checkpoint, task):
+def test_fine_tuning_is_sgd_with_momentum_on_cross_entropy(checkpoint, task, one_start):
     images, labels_N = task
     recipe = {**RECIPE, "weight_decay": 0.1}
     runs = [FineTuning(0.01, steps, head=0, seed=0) for steps in (0, 4)]
@@ -157,7 +164,30 @@ def test_every_architecture_gets_a_new_head_and_learns(tmp_path, task, architect
     np.testing.assert_array_equal(again, said)
 
 
-def test_a_zero_shot_head_makes_room_for_a_linear_one(tmp_path, task):
+def test_models_and_tasks_see_other_batches_and_settings_the_same(checkpoint, tmp_path, task):
+    starts = []
+
+    def seeds(path, classes, runs):
+        with pytest.MonkeyPatch.context() as patch:
+            found = []
+            seed_of = finetuning.seed_of
+            patch.setattr(
+                finetuning, "seed_of", lambda *its: found.append(seed_of(*its)) or found[-1]
+            )
+            list(fine_tune(path, runs, *task, classes, RECIPE))
+        starts.extend(found)
+        return found
+
+    settings = [FineTuning(rate, 0, head=0, seed=0) for rate in (0.1, 0.2)]
+    assert len(set(seeds(checkpoint, CLASSES, settings))) == 1
+    seeds(pretrained(tmp_path / "other.safetensors", "test_resnet"), CLASSES, settings[:1])
+    seeds(checkpoint, ("no", "yes"), settings[:1])
+    seeds(checkpoint, CLASSES, [FineTuning(0.1, 0, head=1, seed=0)])
+    seeds(checkpoint, CLASSES, [FineTuning(0.1, 0, head=0, seed=1)])
+    assert len(set(starts)) == 5
+
+
+def test_a_zero_shot_head_makes_room_for_a_linear_one(tmp_path, task, one_start):
     zero_shot = pretrained(tmp_path / "a.safetensors", "test_resnet", zero_shot=True)
     plain = pretrained(tmp_path / "b.safetensors", "test_resnet")
     model, card = next(fine_tune(zero_shot, [RUN], *task, CLASSES, RECIPE))
@@ -179,7 +209,7 @@ def test_colour_and_any_size_are_prepared_as_the_model_wants(checkpoint, task):
     np.testing.assert_allclose(said[1], said[0], rtol=1e-3, atol=1e-4)
 
 
-def test_batch_normalisation_has_the_statistics_of_the_trained_weights(tmp_path, task):
+def test_batch_normalisation_has_the_statistics_of_the_trained_weights(tmp_path, task, one_start):
     images, _ = task
     checkpoint = pretrained(tmp_path / "model.safetensors", "test_resnet")
     model, card = next(fine_tune(checkpoint, [RUN], *task, CLASSES, RECIPE))

@@ -11,8 +11,9 @@ import pytest
 from conftest import TOOLS
 
 # Of files that its reader has to make first: test_own_predictions.py runs its commands.
-OWN = Path("docs/own_predictions.md")
-PAGES = [Path("README.md"), Path("config/README.md"), *set(Path("docs").glob("*.md")) - {OWN}]
+# Their run files are the reader's.
+OWN = {Path("docs/own_predictions.md"), Path("docs/image_folder.md")}
+PAGES = [Path("README.md"), Path("config/README.md"), *set(Path("docs").glob("*.md")) - OWN]
 COMMANDS = sorted(
     {
         command.split(" #")[0].strip()

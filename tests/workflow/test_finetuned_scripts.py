@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.metrics import accuracy_score
 
 from dissent import datasets
 from dissent.classifiers import Card, Preprocessing, build, save_checkpoint
@@ -228,6 +229,8 @@ def refit(arguments, fine_tuned):
         threads=1,
         output_ensemble=folder / "letters" / "ensemble.safetensors",
         output_shifted=folder / "letters" / "shifted.safetensors",
+        level=0.95,
+        output_verdict=None,
     )
 
 
@@ -286,9 +289,14 @@ def test_shifted_images_are_predicted_by_all_members(refitted, fine_tuned, examp
 def test_retraining_learns_from_tune_too(refit, fine_tuned, examples, tmp_path):
     """Without shifted images, the final ensemble alone is trained and written."""
     output = tmp_path / "ensemble.safetensors"
+    sentence = tmp_path / "ensemble.txt"
     options = {"retrain": True, "shift": 0, "output_shifted": None, "output_ensemble": output}
-    REFIT.main(changed(refit, **options))
-    assert [path.name for path in tmp_path.iterdir()] == ["ensemble.safetensors"]
+    REFIT.main(changed(refit, **options, output_verdict=sentence))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [output.name, sentence.name]
+    report = examples.where("report")
+    said_NC = predict_ensemble(load_ensemble(output), examples.images_NHW[report])
+    right = accuracy_score(examples.labels[report], said_NC.argmax(axis=1))
+    assert f"is right on {100 * right:.1f} % of {len(report)} test images" in sentence.read_text()
     both = np.concatenate([examples.where(split) for split in ("train", "tune")])
     learned = examples.images_NHW[both], examples.labels[both]
     checkpoints = {path.stem: path for path in refit.checkpoints}

@@ -182,14 +182,20 @@ def test_the_claims_have_their_statistics(full):
     statistics = tables["statistics"].set_index("statistic")
     assert set(statistics.index) == {
         *(f"greedy_over_{m}" for m in ("single", "random", "settings", "heads", "all")),
-        *("upstream_diversity", "upstream_error_consistency", "knn_rank_correlation"),
+        "knn_rank_correlation",
+        *(
+            f"upstream_error_{measure}_over_{source}"
+            for measure in ("inconsistency", "consistency")
+            for source in ("settings", "heads")
+        ),
     }
     assert (statistics["n"] == 2).all()
     diversity = pd.concat([read(folder / "diversity.csv") for folder in full[0]])
     upstream = diversity["source"].isin(["x", "y"])
-    down = diversity["source"].isin(["settings", "heads"])
-    means = [diversity.loc[rows, "error_inconsistency"].mean() for rows in (upstream, down)]
-    assert statistics.loc["upstream_diversity", "value"] == pytest.approx(means[0] - means[1])
+    heads = diversity["source"] == "heads"
+    means = [diversity.loc[rows, "error_inconsistency"].mean() for rows in (upstream, heads)]
+    excess = statistics.loc["upstream_error_inconsistency_over_heads", "value"]
+    assert excess == pytest.approx(means[0] - means[1])
 
 
 def test_the_same_inputs_give_the_same_bytes(full, tmp_path):

@@ -32,6 +32,7 @@ from dissent.files import sha256
 DOCUMENT = ROOT / "docs/provenance.md"
 BEGIN, END = "<!-- mutations: written by UPDATE=1 pytest {} -->", "<!-- end of mutations -->"
 BEGIN = BEGIN.format("tests/workflow/test_mutations.py")
+RESULTS = "results/demo"
 FIGURES = "results/demo/figures/no_one_representation"
 METRICS = "results/demo/metrics"
 CHECKPOINTS = "results/demo/checkpoints"
@@ -94,17 +95,39 @@ def reads_all_models(job: Traced) -> bool:
     return {f"{LOGITS}/{model}.safetensors" for model in MODELS} <= job.read
 
 
+def reads_all_candidates(job: Traced) -> bool:
+    folders = [CHECKPOINTS, *(f"{RESULTS}/logits/{task}" for task in TASKS)]
+    return any(
+        {f"{folder}/{model}.safetensors" for model in CANDIDATES} <= job.read for folder in folders
+    )
+
+
+def lists_models(job: Traced) -> bool:
+    """Whether a job is of all models, or of all candidates."""
+    return reads_all_models(job) or reads_all_candidates(job)
+
+
 TRAINED = [line.split(",")[0] for line in (ROOT / "config/models/test.csv").read_text().split()[1:]]
 MODELS = [*TRAINED, FILE_MODEL]
 OWN_MODEL = "captions-s0"
+# Of the pools of low_data_ensembles, and its data sets.
+CANDIDATES = [
+    line.split(",")[0]
+    for line in (ROOT / "config/models/test.csv").read_text().split()[1:]
+    if line.split(",")[1] in ("reinit", "datasets")
+]
+TASKS = ("digits", "count")
 NAMES_SHOWN = 4
 OLD = 631152000  # 1990
-# What the two jobs of a new model make, by the first file of each.
+# What the jobs of a new model make, by the first file of each.
 NEW_JOBS = {
     f"{CHECKPOINTS}/mine.safetensors": {f"{CHECKPOINTS}/mine.safetensors"},
     f"{LOGITS}/mine.safetensors": {
         f"{LOGITS}/mine.safetensors",
         "results/demo/logits/letters/mine.safetensors",
+    },
+    f"{RESULTS}/logits/digits/mine.safetensors": {
+        f"{RESULTS}/logits/{task}/mine.safetensors" for task in TASKS
     },
 }
 
@@ -250,6 +273,21 @@ CHANGES = [
         is_told("--max-added"),
     ),
     Change(
+        "config: a learning rate of the fine-tunings",
+        lambda at: replaced(at / CONFIG, "learning_rates: [0.05]", "learning_rates: [0.06]"),
+        runs("finetuned/fine_tune"),
+    ),
+    Change(
+        "config: how many random ensembles are drawn",
+        lambda at: replaced(at / CONFIG, "random_draws: 3", "random_draws: 4"),
+        is_told("--random-draws"),
+    ),
+    Change(
+        "config: on how many shifted images ensembles are tried",
+        lambda at: replaced(at / CONFIG, "shift: {examples: 10}", "shift: {examples: 9}"),
+        runs("finetuned/refit_ensemble"),
+    ),
+    Change(
         "config: a learning rate that all recipes share",
         lambda at: replaced(at / CONFIG, "    learning_rate: 0.002", "    learning_rate: 0.003"),
         runs("checkpoints/train"),
@@ -282,13 +320,13 @@ CHANGES = [
         lambda at: replaced(
             at / TABLE, "resnet-s1,reinit", "mine,reinit,train,base,7,,,,,,\nresnet-s1,reinit"
         ),
-        reads_all_models,
+        lists_models,
         frozenset().union(*NEW_JOBS.values()),
     ),
     Change(
         "a model removed",
         lambda at: replaced(at / TABLE, f"{OWN_MODEL},datasets,train,captions,0,,,,,,\n", ""),
-        reads_all_models,
+        lists_models,
     ),
     Change(
         "a model's seed",
@@ -302,7 +340,8 @@ CHANGES = [
     Change(
         "a model's category",
         lambda at: replaced(at / TABLE, f"{OWN_MODEL},datasets", f"{OWN_MODEL},frameworks"),
-        is_told(f'"{OWN_MODEL}":"datasets"'),
+        # It is no candidate any more.
+        lambda job: is_told(f'"{OWN_MODEL}":"datasets"')(job) or reads_all_candidates(job),
     ),
     Change(
         "the licence of a model from a file",

@@ -18,11 +18,13 @@ def test_every_figure_is_drawn_in_every_format(finished):
     figures = finished[0] / "results/test/figures/no_one_representation"
     stems = {path.stem for path in figures.iterdir()}
     assert [stem.split("_")[0] for stem in sorted(stems)] == [f"fig{i}" for i in range(1, 8)]
-    for stem in stems:
-        assert (figures / f"{stem}.svg").read_text().startswith("<?xml")
-        assert (figures / f"{stem}.pdf").read_bytes().startswith(b"%PDF")
-        assert matplotlib.image.imread(figures / f"{stem}.png").size
-        assert len(pd.read_csv(figures / f"{stem}.csv"))
+    low_data = figures.with_name("low_data_ensembles")
+    assert {path.stem for path in low_data.iterdir()} == set(LOW_DATA)
+    for path in [*(figures / stem for stem in stems), *(low_data / stem for stem in LOW_DATA)]:
+        assert path.with_suffix(".svg").read_text().startswith("<?xml")
+        assert path.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
+        assert matplotlib.image.imread(path.with_suffix(".png")).size
+        assert len(pd.read_csv(path.with_suffix(".csv")))
 
 
 def test_every_claim_gets_a_verdict(finished):
@@ -69,7 +71,16 @@ METRICS = {
     *("add_greedily", "mix_features", "probe_downstream", "rank_ensembles"),
 }
 ENDS = {"evaluate_claims", "figures"}
-FIGURES = {*(f"fig{i}" for i in range(1, 8)), "worth_ensembling"}
+FEATURES = {"features_supervised", "features_other"}
+FINE_TUNED = {
+    *("rank_candidates", "fine_tune_digits_reinit-1", "fine_tune_count_reinit-1"),
+    *("choose_ensembles", "refit_ensemble"),
+}
+METHODS = {"evaluate_choices", "compare_methods", "measure_robustness"}
+LOW_DATA = ("methods", "budget", "ranking", "sizes", "diversity", "robustness")
+LOW_DATA_FIGURES = {f"low_data_{name}" for name in LOW_DATA}
+FIGURES = {*(f"fig{i}" for i in range(1, 8)), "worth_ensembling", *LOW_DATA_FIGURES}
+AFTER_LOGITS = METRICS | FINE_TUNED | METHODS | FIGURES | ENDS
 
 
 def stem(rule: str) -> str:
@@ -86,8 +97,10 @@ def stem(rule: str) -> str:
         # Imported by two.
         ("probes", {"mix_features", "probe_downstream", "fig6", "fig7", *ENDS}),
         # Imported by no script, but by a module of a module of one: all that follows runs too.
-        ("training/objectives", TRAINING | LOGITS | METRICS | FIGURES | ENDS),
-        ("logits", LOGITS | METRICS | FIGURES | ENDS),
+        ("training/objectives", TRAINING | LOGITS | FEATURES | {"count_costs"} | AFTER_LOGITS),
+        ("logits", LOGITS | FEATURES | AFTER_LOGITS),
+        # What is measured of fine-tunings does not make them anew.
+        ("choice_metrics", METHODS - {"measure_robustness"} | LOW_DATA_FIGURES | ENDS),
         ("figures", FIGURES | {"figures"}),
         # Used by the workflow itself alone.
         ("provenance/imports", set()),
@@ -107,9 +120,10 @@ def test_a_new_row_plans_its_own_jobs_and_what_names_all_models(finished):
     with edited(table, table.read_text() + "mine,reinit,train,base,7,,,,,,\n"):
         output = snakemake(folder, "--use-conda", "-n", "figures", path=path)
     assert {stem(rule) for rule in planned(output)} == {
-        *("train_mine", "logits_mine"),
+        *("train_mine", "logits_mine", "features_mine", "count_costs"),
         *("measure_models", "measure_pairs", "relate_base_pairs", "add_greedily"),
         *("rank_ensembles", "worth_ensembling", "fig1", "fig2", "fig5", *ENDS),
+        *(FINE_TUNED | METHODS | LOW_DATA_FIGURES),
     }
 
 
@@ -126,4 +140,6 @@ def test_moving_a_pin_plans_just_the_jobs_of_that_environment(finished):
     environment = folder / "envs/torch.yaml"
     with edited(environment, environment.read_text() + "# another pin\n"):
         plan = planned(snakemake(folder, "--use-conda", "-n", "figures", path=path))
-    assert {stem(rule) for rule in plan} == TRAINING | LOGITS | METRICS | FIGURES | ENDS
+    assert {stem(rule) for rule in plan} == (
+        TRAINING | LOGITS | FEATURES | {"count_costs"} | AFTER_LOGITS
+    )

@@ -14,18 +14,28 @@ for name in READ:
     refuse_missing(RUN.data[name].labels.location, where, data_file(name))
 
 
+# A job's record is written by a command that names its inputs.
+MOST_CHARACTERS = 800_000
+
+
 def images_in(name):
-    """The images of a data set in a folder; where they are no longer, those it was made from."""
+    """The images of a data set in a folder; if there are none any more, those it was made from."""
     folder = RUN.data[name].location
-    if not folder or Path(folder).is_dir():
-        return image_files(folder) if folder else []
-    record = Path(f"{RESULTS}/provenance/data/{name}.safetensors.json")
-    if not record.exists():
+    where = f"{workflow.configfiles[-1]}, data.{name}.location"
+    images = image_files(folder) if folder else []
+    if sum(map(len, images)) > MOST_CHARACTERS:
         raise WorkflowError(
-            f"{workflow.configfiles[-1]}, data.{name}.location: there is no folder {folder!r}; "
-            "paths are relative to the project's folder"
+            f"{where}: the paths of the {len(images):,} images in {folder!r} are longer than "
+            "a command may be; take fewer images, or a folder with a shorter path"
         )
-    known = json.loads(record.read_text())["inputs"]
+    if images or not folder:
+        return images
+    record = Path(f"{RESULTS}/provenance/data/{name}.safetensors.json")
+    if not record.exists() and not Path(folder).is_dir():
+        raise WorkflowError(
+            f"{where}: there is no folder {folder!r}; paths are relative to the project's folder"
+        )
+    known = json.loads(record.read_text())["inputs"] if record.exists() else []
     return sorted(path for path in known if Path(path).is_relative_to(folder))
 
 

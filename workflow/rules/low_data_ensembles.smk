@@ -52,13 +52,15 @@ RECIPE = compact(
     }
 )
 SHIFTED = [of_task("shifted", "safetensors")] if LOW_DATA.shift else []
+# Trained again, the members are no longer those that were measured.
+REFITTED = [of_task("ensemble", "txt")] if LOW_DATA.retrain else []
 FINETUNED_FILES += [
     f"{FINETUNED}/costs.csv",
     *(file for task in TASKS for file in fine_tunings(task)),
     *of_all_tasks(of_task("ranking")),
     *of_all_tasks(of_task("chosen")),
     *of_all_tasks(of_task("ensemble", "safetensors")),
-    *(of_all_tasks(SHIFTED[0]) if SHIFTED else []),
+    *(file for files in (SHIFTED, REFITTED) for path in files for file in of_all_tasks(path)),
 ]
 METRICS_FILES += [
     *of_all_tasks(measured_of_task("methods")),
@@ -191,10 +193,17 @@ for task in TASKS:
                 mem_mb=4000,
             params:
                 settings=compact(config_low_data.settings(LOW_DATA.fine_tuning)),
-                more_settings=compact(config_low_data.more_settings(LOW_DATA.fine_tuning)),
-                heads=LOW_DATA.fine_tuned,
+                # What concerns other places alone changes nothing here.
+                more_settings=compact(
+                    config_low_data.more_settings(LOW_DATA.fine_tuning)
+                    if "more-settings" in places
+                    else []
+                ),
+                heads=LOW_DATA.fine_tuned if "more-heads" in places else 1,
                 seeds=LOW_DATA.fine_tuning.seeds,
                 recipe=RECIPE,
+                # The record of a job names all its files: it is done again if they become others.
+                places=places,
             message:
                 f"Fine-tuning on {task}: {', '.join(places)}"
             shell:
@@ -260,6 +269,7 @@ rule refit_ensemble:
     output:
         ensemble=of_task("ensemble", "safetensors"),
         shifted=SHIFTED,
+        verdict=REFITTED,
     log:
         f"{LOGS}/refit_ensemble/{{task}}.log",
     benchmark:
@@ -276,6 +286,7 @@ rule refit_ensemble:
         retrain=compact(LOW_DATA.retrain),
         shift=LOW_DATA.shift.examples if LOW_DATA.shift else 0,
         changed_by=lambda wildcards: TASKS[wildcards.task].changed_by,
+        level=RUN.metrics.confidence_level,
     message:
         "The chosen ensemble for {wildcards.task}, ready to use"
     shell:
@@ -284,7 +295,8 @@ rule refit_ensemble:
             " --recipe {params.recipe:q} --retrain {params.retrain:q} --shift {params.shift}"
             " --changed-by {params.changed_by:q} --threads {threads}"
             " --output-ensemble {output.ensemble:q}"
-            " --output-shifted {output.shifted:q}"
+            " --output-shifted {output.shifted:q} --level {params.level}"
+            " --output-verdict {output.verdict:q}"
         )
 
 

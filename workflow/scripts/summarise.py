@@ -20,6 +20,7 @@ def main(run: str) -> None:
     print_verdicts("Which models are worth ensembling", results.glob("metrics/*/ensembling.txt"))
     chosen = results.glob("metrics/low_data_ensembles/*/verdict.txt")
     print_verdicts("Ensembles of fine-tuned models, task by task", chosen)
+    print_verdicts("And trained again", results.glob("finetuned/*/ensemble.txt"))
     claims = results / "claims.csv"
     if claims.exists():
         print_claims(pd.read_csv(claims), claims)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.stats import binomtest
 from torch import nn
 
 from dissent import commandline
@@ -17,11 +18,14 @@ from dissent.classifiers import Card
 from dissent.commandline import InputError
 from dissent.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from dissent.examples import Examples, read_examples
+from dissent.files import atomic
 from dissent.finetuned import FineTuning, Shifted, ShiftedMember, write_shifted
 from dissent.finetuning import (
     Member,
     fine_tune,
+    load_ensemble,
     log_probabilities,
+    predict_ensemble,
     save_ensemble,
     uniform_if_diverged,
     use,
@@ -64,6 +68,9 @@ def main(arguments: argparse.Namespace) -> None:
             ]
         )
     save_ensemble(arguments.output_ensemble, ensemble)
+    if arguments.output_verdict:
+        with atomic(arguments.output_verdict) as path:
+            path.write_text(verdict(examples, arguments) + "\n")
     if arguments.shift:
         # A task may have another name than its data set: that of the folder of its files.
         task = arguments.output_shifted.parent.name
@@ -123,6 +130,21 @@ def member(row: pd.Series, weight: float, model: nn.Module, card: Card) -> Membe
     return Member(row.model, fine_tuning(row), weight, card, state)
 
 
+def verdict(examples: Examples, arguments: argparse.Namespace) -> str:
+    """What the written ensemble itself says of the report split, in a sentence."""
+    report = examples.where("report")
+    members = load_ensemble(arguments.output_ensemble)
+    probability_NC = predict_ensemble(members, examples.images_NHW[report])
+    correct_N = probability_NC.argmax(axis=1) == examples.labels[report]
+    n = len(report)
+    low, high = binomtest(int(correct_N.sum()), n).proportion_ci(arguments.level, "wilson")
+    return (
+        f"Trained again on all labelled examples, as it is in {arguments.output_ensemble.name}, it "
+        f"is right on {correct_N.mean():.1%} of {n:,} test images [{100 * low:.1f}, "
+        f"{100 * high:.1f}]."
+    ).replace("%", " %")
+
+
 def shifted_examples(examples: Examples, n: int) -> np.ndarray:
     """Positions of n report examples, evenly spaced, as they may be in the order of their class."""
     report = examples.where("report")
@@ -160,4 +182,6 @@ if __name__ == "__main__":
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--output-ensemble", required=True, type=Path)
     parser.add_argument("--output-shifted", nargs="?", type=Path)
+    parser.add_argument("--level", type=float, default=0.95, help="coverage of the interval")
+    parser.add_argument("--output-verdict", nargs="?", type=Path, help="a sentence")
     commandline.run(main, parser.parse_args())

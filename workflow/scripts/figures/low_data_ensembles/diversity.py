@@ -51,6 +51,7 @@ def draw(diversity: pd.DataFrame, run: str, level: float) -> tuple[Figure, pd.Da
         f"{low_data.counts(n_tasks, n_seeds)}; averages of {diversity['n_members'].max()} "
         f"fine-tuned models{marks}",
         low_data.interval_note(n_seeds, level),
+        "Gain is over the mean member, so that weak members raise it",
     ]
     if len(present) > 2:
         facts.append(f"Rank correlation: {correlation(diversity)}")
