@@ -49,7 +49,7 @@ def robustness_table(shifted: Shifted, group: str, n_bins: int) -> pd.DataFrame:
 def robustness_statistics(tasks: Sequence[Shifted], level: float) -> pd.DataFrame:
     """What chosen ensembles gain in accuracy over single models, as a mean over shifted versions.
 
-    A mean over tasks too. The interval is over images, each with all its versions, and normal: the
+    A mean over tasks too. The interval is over images, each with all its versions, Student's t: the
     fine-tunings are of one seed, so that it holds for these. No row if a run has none to compare.
     """
     differences = []

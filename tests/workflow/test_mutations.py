@@ -110,13 +110,13 @@ def lists_models(job: Traced) -> bool:
 TRAINED = [line.split(",")[0] for line in (ROOT / "config/models/test.csv").read_text().split()[1:]]
 MODELS = [*TRAINED, FILE_MODEL]
 OWN_MODEL = "captions-s0"
-# Of the pools of low_data_ensembles, and its data sets.
+# Of the pools of low_data_ensembles, and the data sets of its tasks.
 CANDIDATES = [
     line.split(",")[0]
     for line in (ROOT / "config/models/test.csv").read_text().split()[1:]
     if line.split(",")[1] in ("reinit", "datasets")
 ]
-TASKS = ("digits", "count")
+TASKS = ("digits",)
 NAMES_SHOWN = 4
 OLD = 631152000  # 1990
 # What the jobs of a new model make, by the first file of each.

@@ -80,7 +80,9 @@ def test_every_figure_has_its_caption(page, figures):
 def test_figures_are_filed_under_their_paper_by_number(page, figures):
     results = data(page, "results")
     filed = data(page, "categories")
-    assert [path for kinds in filed.values() for kind in kinds.values() for path in kind] == figures
+    by_paper = [[path for kind in kinds.values() for path in kind] for kinds in filed.values()]
+    assert sorted(path for paths in by_paper for path in paths) == figures
+    assert all(paths == sorted(paths) for paths in by_paper)
     for category, kinds in filed.items():
         of_ensembling = [is_of_ensembling(path) for kind in kinds.values() for path in kind]
         is_paper = any(title.startswith(category) for title in PAPERS)

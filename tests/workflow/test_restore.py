@@ -103,7 +103,7 @@ def execute_nothing(folder: Path, path: str, *prefix: str, **options) -> None:
     # No job's input, but to DVC a dependency of every stage: it asks Snakemake.
     with (folder / "src/dissent/provenance/record.py").open("a") as module:
         module.write("# Edited.\n")
-    assert succeed("dvc", "repro").count("Nothing to be done") == 5
+    assert succeed("dvc", "repro").count("Nothing to be done") == 6
     assert results(folder) == before
 
 
@@ -123,7 +123,7 @@ def test_without_restore_a_run_stops_and_loses_nothing(clone):
 
 def test_without_restore_dvc_stops_where_it_would_run_something(clone):
     before = results(clone)
-    assert run(clone, "dvc", "repro").count("didn't change, skipping") == 5
+    assert run(clone, "dvc", "repro").count("didn't change, skipping") == 6
     config = clone / "config/demo.yaml"
     with edited(config, config.read_text().replace("max_added: 2", "max_added: 1")):
         process = tried(clone, "dvc", "repro")

@@ -73,8 +73,7 @@ METRICS = {
 ENDS = {"evaluate_claims", "figures"}
 FEATURES = {"features_supervised", "features_other"}
 FINE_TUNED = {
-    *("rank_candidates", "fine_tune_digits_reinit-1", "fine_tune_count_reinit-1"),
-    *("choose_ensembles", "refit_ensemble"),
+    *("rank_candidates", "fine_tune_digits_reinit-1", "choose_ensembles", "refit_ensemble"),
 }
 METHODS = {"evaluate_choices", "compare_methods", "measure_robustness"}
 LOW_DATA = ("methods", "budget", "ranking", "sizes", "diversity", "robustness")
@@ -100,7 +99,7 @@ def stem(rule: str) -> str:
         ("training/objectives", TRAINING | LOGITS | FEATURES | {"count_costs"} | AFTER_LOGITS),
         ("logits", LOGITS | FEATURES | AFTER_LOGITS),
         # What is measured of fine-tunings does not make them anew.
-        ("choice_metrics", METHODS - {"measure_robustness"} | LOW_DATA_FIGURES | ENDS),
+        ("choice_metrics", METHODS | LOW_DATA_FIGURES | ENDS),
         ("figures", FIGURES | {"figures"}),
         # Used by the workflow itself alone.
         ("provenance/imports", set()),
