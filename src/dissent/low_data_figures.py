@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.axis import Axis
+from matplotlib.ticker import LogLocator, NullLocator
 
 from dissent.figures import STYLES, Style
 from dissent.method_comparison import ALL_TASKS, seeds_interval
@@ -82,6 +84,13 @@ def limits(values: pd.Series, low: pd.Series, high: pd.Series) -> tuple[float, f
     top = min(2 * last - first, np.nanmax([last, high.max()]))
     margin = 0.05 * (top - bottom)
     return bottom - margin, top + margin
+
+
+def plain_logarithm(axis: Axis) -> None:
+    """Label 1, 2 and 5 of each decade as plain numbers."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(lambda x, _: f"{x:,g}")
+    axis.set_minor_locator(NullLocator())
 
 
 def in_order(groups: Iterable[str]) -> list[str]:

@@ -7,10 +7,9 @@ import numpy as np
 import pandas as pd
 from matplotlib import pyplot
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullLocator
+from matplotlib.ticker import NullLocator
 
 from dissent import commandline, figures
 from dissent import low_data_figures as low_data
@@ -106,7 +105,7 @@ def draw_scores(axes: Axes, table: pd.DataFrame) -> None:
             axes.plot(x[~at], rows["value"][~at], **RING, color=color)
     axes.set_xscale("log")
     axes.set_xlim(around(table["multiply_adds"] / MILLION))
-    plain_logarithm(axes.xaxis)
+    low_data.plain_logarithm(axes.xaxis)
     axes.set_ylim(low_data.limits(table["value"], table["low"], table["high"]))
     axes.set(xlabel="million multiply-adds", ylabel="score (%)")
     axes.set_title("What does a larger cost buy?")
@@ -122,19 +121,12 @@ def draw_use(axes: Axes, table: pd.DataFrame) -> None:
     axes.set_xticks(budgets := table["budget"].unique(), [f"{budget:g}" for budget in budgets])
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set(xlim=around(table["budget"]), ylim=around(table["multiply_adds"] / MILLION))
-    plain_logarithm(axes.yaxis)
+    low_data.plain_logarithm(axes.yaxis)
 
 
 def around(values: pd.Series) -> tuple[float, float]:
     """Limits of a logarithmic axis, wide enough for a tick even around a single value."""
     return values.min() / 1.6, values.max() * 1.6
-
-
-def plain_logarithm(axis: Axis) -> None:
-    """Label 1, 2 and 5 of each decade as plain numbers."""
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.set_major_formatter(lambda x, _: f"{x:,g}")
-    axis.set_minor_locator(NullLocator())
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ import pandas as pd
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 from scipy import stats
 
 from dissent import commandline, figures
@@ -55,9 +54,7 @@ def draw(robustness: pd.DataFrame, run: str, level: float) -> tuple[Figure, pd.D
     # One method may be off the mark by far more than others.
     for axes in all_axes[list(MEASURES).index("nll")]:
         axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter(ScalarFormatter())
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        low_data.plain_logarithm(axes.yaxis)
     axes.set_xticks(sorted(table["severity"].unique()))
     figure.align_ylabels(all_axes[:, 0])
     handles = [
