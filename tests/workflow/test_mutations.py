@@ -508,7 +508,7 @@ def planned_rules(folder: Path, files: set[str]) -> set[str]:
     return {record["rule"] for record in records if files & set(record["outputs"])} | {"figures"}
 
 
-def test_the_docs_show_what_was_found(rows):
+def test_the_docs_show_what_was_found(clone, rows):
     if len(rows) < len(CHANGES):
         pytest.skip("not all changes were tried")
     header = ["| change | jobs planned | first cause, as `dissent why` has it |", "|---|---|---|"]
