@@ -1,10 +1,16 @@
 import os
+import re
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
+ROOT = Path(__file__).parents[1]
 STANDIN_CONDA = Path(__file__).parent / "standin_conda"
+# Fixtures of tests/workflow that take minutes, with all that asks for them: the longest first.
+COSTLY = ("sealed", "finished")
 
 
 @pytest.fixture(scope="session")
@@ -24,8 +30,39 @@ def standin_conda(monkeypatch):
     return STANDIN_CONDA / "conda"
 
 
+@cache
+def group(file: str) -> str:
+    """The costly fixture that a function of a test file asks for, or else the file itself."""
+    if not file.startswith("tests/workflow/"):
+        return file
+    text = (ROOT / file).read_text()
+    parameters = " ".join(re.findall(r"^def \w+\(([^)]*)\)", text, re.MULTILINE))
+    asked = set(re.findall(r"\w+", parameters))
+    return next((name for name in COSTLY if name in asked), file)
+
+
+class Scheduling(LoadScopeScheduling):
+    """Keep the tests of a file in one process, and those of files that share a costly fixture.
+
+    `--dist loadgroup` should do so, but with pytest 9.2 it silently groups nothing (pytest-xdist,
+    issue 1386): every process makes every fixture.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group(nodeid.partition("::")[0])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    return Scheduling(config, log)
+
+
 def pytest_collection_modifyitems(items):
-    """Under pytest-xdist, keep tests that share a costly fixture in one process."""
-    for item in items:
-        shared = [name for name in ("sealed", "finished") if name in item.fixturenames]
-        item.add_marker(pytest.mark.xdist_group(shared[0] if shared else str(item.path)))
+    """Begin with what takes longest, so that processes end together."""
+    order = [*COSTLY, "tests/workflow/", ""]
+
+    def rank(item) -> int:
+        scope = group(item.nodeid.partition("::")[0])
+        return next(at for at, start in enumerate(order) if scope.startswith(start))
+
+    items.sort(key=rank)

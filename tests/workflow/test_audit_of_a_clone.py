@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from forked import forked
 
 from conftest import TOOLS, clone_of, edited, run
 
@@ -24,13 +25,8 @@ def clone(sealed, tmp_path_factory) -> Path:
 
 
 def dissent(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [TOOLS / "dissent", *arguments],
-        cwd=folder,
-        env=os.environ | {"PATH": f"{TOOLS}{os.pathsep}{os.environ['PATH']}"},
-        capture_output=True,
-        text=True,
-    )
+    environment = os.environ | {"PATH": f"{TOOLS}{os.pathsep}{os.environ['PATH']}"}
+    return forked(["dissent", *arguments], folder, environment)
 
 
 def findings(folder: Path, *arguments: str) -> list[tuple[str, str]]:

@@ -1,14 +1,12 @@
 """Every `snakemake` command that the documentation prints is one that Snakemake takes."""
 
-import os
 import re
 import shlex
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from conftest import TOOLS
+from conftest import run
 
 # Of files that its reader has to make first: test_own_predictions.py runs its commands.
 # Their run files are the reader's.
@@ -30,12 +28,4 @@ def test_there_are_commands():
 @pytest.mark.parametrize("command", COMMANDS)
 def test_it_plans(finished, command):
     folder, path = finished
-    process = subprocess.run(
-        [TOOLS / "snakemake", *shlex.split(command)[1:], "--dry-run"],
-        cwd=folder,
-        env=os.environ | {"PATH": path},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert process.returncode == 0, process.stdout[-2000:]
+    run(folder, *shlex.split(command), "--dry-run", PATH=path)

@@ -20,7 +20,7 @@ PAPERS = [
 def report(finished, tmp_path_factory) -> zipfile.Path:
     folder, path = finished
     archive = tmp_path_factory.mktemp("report") / "report.zip"
-    snakemake(folder, "--use-conda", "--report", str(archive), "figures", path=path)
+    snakemake(folder, "--use-conda", "--report", str(archive), "figures", PATH=path)
     return zipfile.Path(archive) / "report"
 
 

@@ -47,7 +47,7 @@ def test_every_model_has_a_checkpoint_that_loads(finished):
 
 def test_a_second_run_does_nothing(finished):
     folder, path = finished
-    assert "Nothing to be done" in snakemake(folder, "--use-conda", "figures", path=path)
+    assert "Nothing to be done" in snakemake(folder, "--use-conda", "figures", PATH=path)
 
 
 def test_a_run_in_ones_own_environment_takes_them_for_current(finished):
@@ -109,7 +109,7 @@ def test_editing_a_module_plans_just_the_jobs_that_use_it(finished, module, expe
     folder, path = finished
     source = folder / "src/dissent" / f"{module}.py"
     with edited(source, source.read_text() + "\n# edited\n"):
-        plan = planned(snakemake(folder, "--use-conda", "-n", "figures", path=path))
+        plan = planned(snakemake(folder, "--use-conda", "-n", "figures", PATH=path))
     assert {stem(rule) for rule in plan} == expected
 
 
@@ -117,7 +117,7 @@ def test_a_new_row_plans_its_own_jobs_and_what_names_all_models(finished):
     folder, path = finished
     table = folder / "config/models/test.csv"
     with edited(table, table.read_text() + "mine,reinit,train,base,7,,,,,,\n"):
-        output = snakemake(folder, "--use-conda", "-n", "figures", path=path)
+        output = snakemake(folder, "--use-conda", "-n", "figures", PATH=path)
     assert {stem(rule) for rule in planned(output)} == {
         *("train_mine", "logits_mine", "features_mine", "count_costs"),
         *("measure_models", "measure_pairs", "relate_base_pairs", "add_greedily"),
@@ -130,7 +130,7 @@ def test_touching_a_file_without_changing_it_plans_nothing(finished):
     folder, path = finished
     for source in folder.glob("src/dissent/*.py"):
         source.touch()
-    output = snakemake(folder, "--use-conda", "-n", "figures", path=path)
+    output = snakemake(folder, "--use-conda", "-n", "figures", PATH=path)
     assert "Nothing to be done" in output
 
 
@@ -138,7 +138,7 @@ def test_moving_a_pin_plans_just_the_jobs_of_that_environment(finished):
     folder, path = finished
     environment = folder / "envs/torch.yaml"
     with edited(environment, environment.read_text() + "# another pin\n"):
-        plan = planned(snakemake(folder, "--use-conda", "-n", "figures", path=path))
+        plan = planned(snakemake(folder, "--use-conda", "-n", "figures", PATH=path))
     assert {stem(rule) for rule in plan} == (
         TRAINING | LOGITS | FEATURES | {"count_costs"} | AFTER_LOGITS
     )
