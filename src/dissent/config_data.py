@@ -1,11 +1,10 @@
 """Data sets and files of predictions, as a run file describes them."""
 
-from collections.abc import Callable
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
-from pydantic import AfterValidator, Field, ValidationError, WrapValidator
+from pydantic import AfterValidator, Field
 
-from dissent.config_types import SHA256, Distinct, Id, Positive, Section
+from dissent.config_types import SHA256, Distinct, Id, Positive, Section, in_one_sentence
 
 Kind = Literal[
     "handwritten",
@@ -20,8 +19,15 @@ Kind = Literal[
     "count",
     "rotation",
     "folder",
+    "domains",
+    "characters",
+    "plain_characters",
+    "domain_folder",
 ]
 Split = Literal["train", "tune", "report"]
+# Even and odd seeds of `domains` draw from different halves of the 1,797 scans.
+MOST_SCANS = 890
+DRAWN_DOMAINS = ("handwritten", "printed", "sketched", "textured")  # of `domains`
 
 
 class Offer(NamedTuple):
@@ -47,16 +53,11 @@ OFFERS: dict[Kind, Offer] = {
     "count": Offer("counts"),
     "rotation": Offer("angles"),
     "folder": Offer("its own", grey=False),
+    "domains": Offer("digits"),
+    "characters": Offer("characters"),
+    "plain_characters": Offer("characters"),
+    "domain_folder": Offer("its own", grey=False),
 }
-
-
-def _in_one_sentence(value: Any, check: Callable) -> int | list[str] | None:
-    """What is wrong as a number and what is wrong as a list would be two sentences."""
-    try:
-        return check(value)
-    except ValidationError:
-        what = "should be a number of classes from 2 on, or a list of different names"
-        raise ValueError(what) from None
 
 
 def _numbered(ids: str) -> str:
@@ -72,7 +73,7 @@ def _numbered(ids: str) -> str:
 
 Classes = Annotated[
     Annotated[int, Field(ge=2)] | Annotated[Distinct[str], Field(min_length=2)] | None,
-    WrapValidator(_in_one_sentence),
+    in_one_sentence("should be a number of classes from 2 on, or a list of different names"),
 ]
 
 
@@ -108,7 +109,8 @@ class DataSet(Section):
     splits: dict[Split, Positive] = Field(
         {},
         description="Examples of each split; where it is left out, all are `report` (labels); "
-        "where `report` is left out, all others are (folder)",
+        "where `report` is left out, all others are (folder); of each domain, "
+        f"{MOST_SCANS} at most altogether (domains)",
     )
     labels: Labels | None = Field(None, description="File of the labels (labels)")
     classes: Classes = Field(
@@ -128,7 +130,10 @@ class DataSet(Section):
         "(digits, medium)",
     )
     location: str | None = Field(
-        None, min_length=1, description="Path of a folder with a folder of images a class (folder)"
+        None,
+        min_length=1,
+        description="Path of a folder with a folder of images a class (folder), or with such a "
+        "folder a domain (domain_folder)",
     )
 
 
@@ -162,6 +167,10 @@ LEAVES: dict[Kind, dict[str, bool]] = {
     "count": {"size": True, "splits": True},
     "rotation": {"size": True, "splits": True},
     "folder": {"size": True, "splits": True, "location": True},
+    "domains": {"size": True, "splits": True},
+    "characters": {"size": True, "splits": True},
+    "plain_characters": {"size": True, "splits": True},
+    "domain_folder": {"size": True, "location": True},
 }
 # Examples that another data set has bring their splits and classes along.
 RELABELLING_LEAVES = {"labels": True, "relabels": True}

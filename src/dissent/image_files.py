@@ -1,4 +1,4 @@
-"""The image files of a folder, a class per sub-folder; without reading them."""
+"""The image files in the sub-folders of a folder, one a class or a domain; without reading them."""
 
 import os
 from pathlib import Path
@@ -6,16 +6,21 @@ from pathlib import Path
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
 
-def image_files(folder: str | os.PathLike) -> list[str]:
-    """Paths of the images in the sub-folders of a folder, sorted; none if there is no folder."""
-    return [str(path) for paths in paths_by_class(Path(folder)).values() for path in paths]
+def image_files(folder: str | os.PathLike, levels: int = 1) -> list[str]:
+    """Paths of the images so many folders down a folder, sorted; none if there is no folder."""
+    if levels == 0:
+        return [str(path) for path in images_in(Path(folder))]
+    return [path for inner in folders_in(Path(folder)) for path in image_files(inner, levels - 1)]
 
 
 def paths_by_class(folder: Path) -> dict[str, list[Path]]:
     """The images of each sub-folder, by its name; both sorted. Hidden files are passed over."""
-    if not folder.is_dir():
-        return {}
-    return {inner.name: images_in(inner) for inner in _shown(folder) if inner.is_dir()}
+    return {inner.name: images_in(inner) for inner in folders_in(folder)}
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """The sub-folders that are not hidden, sorted; none if there is no folder."""
+    return [inner for inner in _shown(folder) if inner.is_dir()] if folder.is_dir() else []
 
 
 def images_in(folder: Path) -> list[Path]:

@@ -32,7 +32,7 @@ def read_folder(
     """
     folder = Path(folder)
     paths = paths_by_class(folder)
-    _check_classes(folder, paths)
+    check_classes(folder, paths)
     classes = tuple(paths)
     labels_N = np.repeat(np.arange(len(classes)), list(map(len, paths.values())))
     # Before images are read, which takes long.
@@ -41,8 +41,8 @@ def read_folder(
     used = np.flatnonzero(splits_N != "unused")
     flat = [flat[i] for i in used]
     labels_N, splits_N = labels_N[used], splits_N[used]
-    images = np.stack([_read_image(path, size) for path in flat])
-    _tell_of_duplicates(folder, images, splits_N)
+    images = np.stack([read_image(path, size) for path in flat])
+    tell_of_duplicates(folder, digests(images), splits_N)
     return Examples(
         name=name,
         ids=tuple(path.relative_to(folder).as_posix() for path in flat),
@@ -53,15 +53,12 @@ def read_folder(
     )
 
 
-def _check_classes(folder: Path, paths: Mapping[str, Sequence[Path]]) -> None:
+def check_classes(folder: Path, paths: Mapping[str, Sequence[Path]]) -> None:
+    """Refuse a folder that does not hold a folder of images for each of at least two classes."""
     mend = "give a folder that holds a sub-folder of images for each class"
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}: {mend}")
-    if loose := images_in(folder):
-        raise InputError(
-            f"{folder} holds images outside of sub-folders, such as {loose[0].name}: move them to "
-            "the sub-folder of their class"
-        )
+    refuse_loose_images(folder, "the sub-folder of their class")
     if not paths:
         raise InputError(f"{folder} has no sub-folders: {mend}")
     if empty := [name for name, of_class in paths.items() if not of_class]:
@@ -70,6 +67,15 @@ def _check_classes(folder: Path, paths: Mapping[str, Sequence[Path]]) -> None:
         )
     if len(paths) == 1:
         raise InputError(f"{folder} has one sub-folder, {next(iter(paths))!r}, alone: {mend}")
+
+
+def refuse_loose_images(folder: Path, place: str) -> None:
+    """Refuse images that lie right in a folder; `place` says where they belong."""
+    if loose := images_in(folder):
+        raise InputError(
+            f"{folder} holds images outside of sub-folders, such as {loose[0].name}: move them to "
+            + place
+        )
 
 
 def _splits(
@@ -137,7 +143,7 @@ def _with_enough_of_each(splits_N: np.ndarray, labels_N: np.ndarray) -> np.ndarr
     return splits_N
 
 
-def _read_image(path: Path, size: int) -> np.ndarray:
+def read_image(path: Path, size: int) -> np.ndarray:
     """uint8 [size, size, 3], turned as its EXIF orientation says, aspect not kept."""
     try:
         with Image.open(path) as image:
@@ -153,8 +159,13 @@ def _read_image(path: Path, size: int) -> np.ndarray:
     return np.asarray(upright.resize((size, size), Image.Resampling.BILINEAR))
 
 
-def _tell_of_duplicates(folder: Path, images: np.ndarray, splits_N: np.ndarray) -> None:
-    digests_N = np.array([hashlib.sha256(image).hexdigest() for image in images])
+def digests(images: np.ndarray) -> np.ndarray:
+    """One for each image [N], the same where all pixels are."""
+    return np.array([hashlib.sha256(image).hexdigest() for image in images])
+
+
+def tell_of_duplicates(folder: Path, digests_N: np.ndarray, splits_N: np.ndarray) -> None:
+    """Warn of images that are both measured on and chosen or trained on."""
     chosen_N = np.isin(splits_N, ["train", "tune"])
     n = np.isin(digests_N[splits_N == "report"], digests_N[chosen_N]).sum()
     if n:

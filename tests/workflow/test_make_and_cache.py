@@ -2,6 +2,7 @@ import argparse
 import importlib.util
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,25 @@ def test_data_sets_are_made_apart_from_others_and_of_folders(tmp_path):
     assert "splits ask for 24 images, there are 4" in said.stderr
 
 
-@pytest.mark.parametrize(("kind", "option"), [("digits", "apart-from"), ("folder", "location")])
+def test_data_sets_of_domains_are_made_and_read_from_folders(tmp_path):
+    for domain, label, i in product(("sea", "air"), ("cat", "dog"), range(3)):
+        path = tmp_path / "own" / domain / label / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (9, 9), "red").save(path)
+    own, drawn = tmp_path / "own.st", tmp_path / "drawn.st"
+    assert (
+        make("domain_folder", own, "--apart-from", "--location", tmp_path / "own").returncode == 0
+    )
+    assert set(read_examples(own).groups) == {"sea", "air"}
+    assert len(read_examples(own).ids) == 12
+    assert make("domains", drawn, "--apart-from", "--location").returncode == 0
+    assert len(read_examples(drawn).ids) == len(read_examples(drawn).groups) == 4 * 24
+
+
+@pytest.mark.parametrize(
+    ("kind", "option"),
+    [("digits", "apart-from"), ("folder", "location"), ("domain_folder", "location")],
+)
 def test_kinds_that_need_another_file_say_so(kind, option):
     given = argparse.Namespace(
         kind=kind, seed=0, size=16, splits={}, name="mine", apart_from=None, location=None

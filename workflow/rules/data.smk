@@ -22,7 +22,8 @@ def images_in(name):
     """The images of a data set in a folder; if there are none any more, those it was made from."""
     folder = RUN.data[name].location
     where = f"{workflow.configfiles[-1]}, data.{name}.location"
-    images = image_files(folder) if folder else []
+    levels = 2 if RUN.data[name].kind == "domain_folder" else 1
+    images = image_files(folder, levels) if folder else []
     if sum(map(len, images)) > MOST_CHARACTERS:
         raise WorkflowError(
             f"{where}: the paths of the {len(images):,} images in {folder!r} are longer than "

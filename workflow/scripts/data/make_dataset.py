@@ -5,8 +5,9 @@ import dataclasses
 import json
 from pathlib import Path
 
-from dissent import commandline, datasets, task_images
+from dissent import commandline, datasets, domain_images, task_images
 from dissent.commandline import InputError
+from dissent.domain_folder import read_domain_folder
 from dissent.examples import Examples, read_examples, write_examples
 from dissent.hans import hans
 from dissent.image_folder import read_folder
@@ -21,9 +22,13 @@ KINDS = {
     "fonts": task_images.fonts,
     "count": task_images.count,
     "rotation": task_images.rotation,
+    "domains": domain_images.domains,
+    "characters": domain_images.characters,
+    "plain_characters": domain_images.plain_characters,
 }
 APART_KINDS = {"digits": task_images.digits, "medium": task_images.medium}
-SOURCES = datasets.SOURCES | task_images.SOURCES
+FOLDER_KINDS = ("folder", "domain_folder")
+SOURCES = datasets.SOURCES | task_images.SOURCES | domain_images.SOURCES
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -34,8 +39,10 @@ def main(arguments: argparse.Namespace) -> None:
 
 def make(arguments: argparse.Namespace) -> Examples:
     kind, seed, size, splits = arguments.kind, arguments.seed, arguments.size, arguments.splits
-    if kind == "folder":
+    if kind in FOLDER_KINDS:
         folder = needed(arguments.location, "--location", kind)
+        if kind == "domain_folder":
+            return read_domain_folder(folder, size, seed, arguments.name)
         return read_folder(folder, size, splits, seed, arguments.name)
     if kind in APART_KINDS:
         other = needed(arguments.apart_from, "--apart-from", kind)
@@ -52,7 +59,7 @@ def needed(path: Path | None, option: str, kind: str) -> Path:
 if __name__ == "__main__":
     parser = commandline.parser(__doc__)
     parser.add_argument("--name", required=True, help="what the config calls the data set")
-    parser.add_argument("--kind", required=True, choices=[*KINDS, *APART_KINDS, "folder"])
+    parser.add_argument("--kind", required=True, choices=[*KINDS, *APART_KINDS, *FOLDER_KINDS])
     parser.add_argument("--seed", required=True, type=int)
     parser.add_argument(
         "--size", required=True, nargs="?", type=int, help="width and height in pixels"
@@ -67,7 +74,10 @@ if __name__ == "__main__":
         help="digits, medium: data set file whose train split is left out",
     )
     parser.add_argument(
-        "--location", nargs="?", type=Path, help="folder: a sub-folder of images a class"
+        "--location",
+        nargs="?",
+        type=Path,
+        help="folder: a sub-folder of images a class; domain_folder: one a domain, with such in it",
     )
     parser.add_argument("--output", required=True, type=Path)
     commandline.run(main, parser.parse_args())
