@@ -18,7 +18,7 @@ from dissent.config_table_checks import models_on
 
 ROOT = Path(__file__).parents[1]
 # Runs whose models are the user's.
-TEMPLATES = {"image_folder"}
+TEMPLATES = {"image_folder", "domain_folder"}
 
 RUN = """\
 run: demo

@@ -39,7 +39,7 @@ class Card(TypedDict):
     """
 
     architecture: str
-    options: dict[str, int]
+    options: dict[str, int | list[int]]
     classes: list[str]
     preprocessing: Preprocessing
     zero_shot: dict[str, float]
@@ -64,7 +64,10 @@ class ZeroShotHead(nn.Module):
 
 
 def build(card: Card, drop_rate: float = 0.0) -> nn.Module:
-    """A timm model as the card describes it, initialised from torch's random state."""
+    """A timm model as the card describes it, initialised from torch's random state.
+
+    Raises InputError where timm has no such architecture, or the architecture no such options.
+    """
     try:
         model = timm.create_model(
             card["architecture"],
@@ -73,13 +76,23 @@ def build(card: Card, drop_rate: float = 0.0) -> nn.Module:
             drop_rate=drop_rate,
             **card["options"],
         )
-    except RuntimeError as error:
-        raise InputError(f"timm cannot build {card['architecture']!r}: {error}") from None
+    except Exception as error:
+        # On options that an architecture does not take, timm raises errors of all kinds.
+        if not (card["options"] or isinstance(error, RuntimeError)):
+            raise
+        what = str(error) or repr(error)
+        raise InputError(f"timm cannot build {described(card)} ({what}): mend the recipe") from None
     if card["zero_shot"]:
         model.reset_classifier(0)
         width = model.head_hidden_size
         model.zero_shot = ZeroShotHead(width, len(card["classes"]), **card["zero_shot"])
     return model
+
+
+def described(card: Card) -> str:
+    """The architecture of a card in words, and what it is built with beside its usual self."""
+    options = f" with the options {card['options']}" if card["options"] else ""
+    return f"{card['architecture']!r}{options}"
 
 
 def features(model: nn.Module, inputs: torch.Tensor) -> torch.Tensor:

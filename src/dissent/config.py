@@ -133,8 +133,10 @@ def _resolve(recipes: Any) -> tuple[Any, dict[tuple[str, str], str], list[Proble
 
 def _compared_data(config: Mapping) -> Iterator[Problem]:
     """What metrics lacks where no other section says on which data models are compared."""
-    metrics = config.get("metrics", {})
-    if config.get("low_data_ensembles") is not None or not isinstance(metrics, Mapping):
+    metrics, dropout = config.get("metrics", {}), config.get("very_large_dropout")
+    elsewhere = [config.get("low_data_ensembles")]
+    elsewhere += [dropout.get("domains")] if isinstance(dropout, Mapping) else []
+    if any(section is not None for section in elsewhere) or not isinstance(metrics, Mapping):
         return
     if "data" not in metrics:
         yield (("metrics", "data") if "metrics" in config else ("metrics",)), "is missing"

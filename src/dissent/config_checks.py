@@ -4,7 +4,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from dissent.commandline import InputError
-from dissent.config_data import LEAVES, OFFERS, RELABELLING_LEAVES, DataSet, Download
+from dissent.config_data import (
+    LEAVES,
+    MOST_SCANS,
+    OFFERS,
+    RELABELLING_LEAVES,
+    DataSet,
+    Download,
+)
+from dissent.config_dropout import DOMAINS, KINDS, DropoutOnDomains, dropout_conflicts
 from dissent.config_low_data import SECTION, SPLITS, LowDataEnsembles, fine_tuning_conflicts
 from dissent.config_papers import NoOneRepresentation
 from dissent.config_shapes import NEEDED_LEAVES, OPTIONAL_LEAVES, Recipe, Run
@@ -13,6 +21,8 @@ from dissent.fetching import local_path
 
 # These say by themselves that a model is pre-trained or taught, whatever its framework.
 STEERING_LEAVES = {"pretraining_steps", "teacher"}
+# Keyword arguments of timm that say what a model is for, not what it is like.
+NO_OPTIONS = {"pretrained", "features_only", "in_chans", "num_classes", "drop_rate"}
 # Why a data set is unfit where another value of a trait is needed.
 UNFIT = {
     ("multi_label", False): "is multi-label",
@@ -21,6 +31,8 @@ UNFIT = {
     ("grey", True): "is in colour, and recipes train on grey images",
     ("captions", True): "has no captions",
 }
+# The splits of the images that no split names.
+FURTHER_SPLITS = {"folder": ("report",), "domain_folder": SPLITS}
 UNSEEN = "is no data set of kind 'handwritten' with a split 'train'"
 UNPREDICTABLE = "is no data set with examples of its own and one label each"
 
@@ -32,6 +44,9 @@ def run_conflicts(run: Run) -> Iterator[Problem]:
         yield from _data_conflicts(run, name, data)
     for name, recipe in run.recipes.items():
         yield from _recipe_data_conflicts(run, name, recipe)
+        for option in sorted(NO_OPTIONS & recipe.options.keys()):
+            what = f"{option!r} is nothing that options may say; leave it out"
+            yield ("recipes", name, "options", option), what
     for index, name in enumerate(metrics.data):
         where = ("metrics", "data", index)
         yield from _unfit(run, where, name, (metrics.report_split,), multi_label=False)
@@ -43,6 +58,11 @@ def run_conflicts(run: Run) -> Iterator[Problem]:
     if run.low_data_ensembles:
         yield from _task_conflicts(run, run.low_data_ensembles)
         yield from fine_tuning_conflicts(run.low_data_ensembles)
+    if dropout := run.very_large_dropout:
+        if dropout.domains:
+            yield from _domain_conflicts(run, dropout.domains)
+        elif not dropout.soups:
+            yield ("very_large_dropout",), "needs 'domains' or 'soups'"
     if run.linear_connectivity:
         yield from _hans_conflicts(run, run.linear_connectivity.published.hans)
     for where, file in downloads(run):
@@ -60,6 +80,9 @@ def _data_conflicts(run: Run, name: str, data: DataSet) -> Iterator[Problem]:
             yield ("data", name), f"kind {data.kind!r} needs {leaf!r} as well"
         elif leaf not in {*leaves, "kind", "seed"} and value:
             yield ("data", name, leaf), f"kind {data.kind!r} has no {leaf!r}{beside}"
+    if data.kind == "domains" and (images := sum(data.splits.values())) > MOST_SCANS:
+        what = f"should be {MOST_SCANS} images of each domain at most altogether, not {images}"
+        yield ("data", name, "splits"), f"{what}: there are no more handwritten ones"
     yield from _reference_conflicts(run, name, data, set(leaves))
 
 
@@ -152,6 +175,17 @@ def _task_conflicts(run: Run, section: LowDataEnsembles) -> Iterator[Problem]:
         yield from _unfit(run, (*where, "data"), task.data, SPLITS, multi_label=False, images=True)
 
 
+def _domain_conflicts(run: Run, section: DropoutOnDomains) -> Iterator[Problem]:
+    """Very Large Dropout: a data set of domains with all splits, and training on it."""
+    where, found = (*DOMAINS, "data"), [n for n, data in run.data.items() if data.kind in KINDS]
+    if section.data in found:
+        yield from _unfit(run, where, section.data, SPLITS)
+        yield from dropout_conflicts(section, run.data[section.data].splits.get("train"))
+    else:
+        yield where, not_among(section.data, found, f"is no data set of kind {' or '.join(KINDS)}")
+        yield from dropout_conflicts(section, None)
+
+
 def _uncompared(run: Run, where: Where, name: str, splits: Iterable[str] = ()) -> Iterator[Problem]:
     """Why models are not compared on a data set, or not on all splits that are needed."""
     if name not in run.metrics.data:
@@ -175,8 +209,8 @@ def _unfit(
     original = run.data.get(run.data[name].relabels or name)
     # Without splits, all examples are reported on. Of an unknown original is told elsewhere.
     there = (original.splits or {"report"}) if original else splits
-    if original and original.kind == "folder":
-        there = {*there, "report"}
+    if original and original.kind in FURTHER_SPLITS:
+        there = {*there, *FURTHER_SPLITS[original.kind]}
     for split in splits:
         if split not in there:
             yield where, f"data set {name!r} needs a split {split!r} to be used here"
@@ -208,7 +242,7 @@ def downloads(run: Run) -> Iterator[tuple[Where, Download]]:
             yield ("data", name, "labels"), data.labels
     for paper, part in (("linear_connectivity", "published"), ("very_large_dropout", "soups")):
         section = getattr(run, paper)
-        for leaf, value in getattr(section, part) if section else ():
+        for leaf, value in getattr(section, part, None) or ():
             if isinstance(value, Download):
                 yield (paper, part, leaf), value
 

@@ -2,19 +2,18 @@
 
 from collections.abc import Iterator, Mapping
 from itertools import product
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from dissent.config_text import Problem
-from dissent.config_types import Category, Distinct, Id, Number, Positive, Section, Share
+from dissent.config_types import Above0, Category, Distinct, Id, Number, Positive, Section, Share
 
 SECTION = "low_data_ensembles"
 # What a task's data set has to have.
 SPLITS = ("train", "tune", "report")
 # The one pool of a run that names none.
 EVERY_MODEL = "all"
-Above0 = Annotated[Number, Field(gt=0)]
 
 
 class Task(Section):

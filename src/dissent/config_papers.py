@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from dissent.config_data import Download
+from dissent.config_dropout import DropoutOnDomains
 from dissent.config_types import Distinct, Id, Number, Percent, Positive, Section, Share
 
 # The gain of mixing compares these.
@@ -106,4 +107,5 @@ class PublishedSoups(Section):
 class VeryLargeDropout(Section):
     """Fine-tuning with Very Large Dropout (arXiv 2403.00946)."""
 
-    soups: PublishedSoups
+    soups: PublishedSoups | None = None
+    domains: DropoutOnDomains | None = None

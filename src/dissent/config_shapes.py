@@ -1,6 +1,6 @@
 """What a run file and a row of the model table may hold; the schemas are written from here."""
 
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
@@ -8,8 +8,18 @@ from dissent.config_data import DataSet, Format, Split
 from dissent.config_low_data import LowDataEnsembles
 from dissent.config_papers import LinearConnectivity, NoOneRepresentation, VeryLargeDropout
 from dissent.config_text import Source
-from dissent.config_types import SHA256, Category, Distinct, Id, Number, Positive, Section
+from dissent.config_types import (
+    SHA256,
+    Category,
+    Distinct,
+    Id,
+    Number,
+    Positive,
+    Section,
+    in_one_sentence,
+)
 
+Option = Annotated[int | list[int], in_one_sentence("should be a whole number, or a list of them")]
 CATEGORIES: tuple[str, ...] = get_args(Category)
 ModelSource = Literal["train", "file", "predictions"]
 WITH_WEIGHTS = ("train", "file")
@@ -60,6 +70,9 @@ class Recipe(Section):
 
     framework: Framework = Field(description="Training method")
     architecture: str = Field(min_length=1, description="timm architecture")
+    options: dict[str, Option] = Field(
+        {}, description="Keyword arguments that timm's architecture takes, such as channels"
+    )
     labels_per_class: dict[Id, Positive | None] = Field(
         description="Labelled examples per class of each data set's train split; null for all"
     )
@@ -95,7 +108,7 @@ class Metrics(Section):
     data: Distinct[Id] = Field(
         [],
         description="Data sets on which models are compared; needed but where the run has "
-        "low_data_ensembles",
+        "low_data_ensembles or very_large_dropout.domains",
     )
     bootstrap_resamples: Positive = Field(2000, description="Bootstrap resamples of the examples")
     confidence_level: Number = Field(0.95, gt=0, lt=1, description="Coverage of the intervals")
@@ -144,7 +157,7 @@ class Model(BaseModel):
     category: Category | None = Field(
         None,
         description="How it differs from the base model; needed where the run file names one, or "
-        "pools",
+        "pools, but of models that very_large_dropout starts from",
     )
     source: ModelSource = Field(
         description="Trained by a recipe, weights from a file, or predictions that exist already"

@@ -11,6 +11,7 @@ from dissent.config_checks import (
     recipe_conflicts,
     with_images,
 )
+from dissent.config_dropout import DOMAINS
 from dissent.config_low_data import SECTION, pool_conflicts
 from dissent.config_papers import NoOneRepresentation
 from dissent.config_shapes import COLUMNS, WITH_WEIGHTS, Model, Run
@@ -48,8 +49,12 @@ def _column_conflicts(row: Row) -> Iterator[Problem]:
 
 def _run_file_conflicts(row: Row, run: Run) -> Iterator[Problem]:
     """Between a row and the run file."""
-    section = run.low_data_ensembles
-    if run.no_one_representation and not row["category"]:
+    section, dropout = run.low_data_ensembles, run.very_large_dropout
+    if row["model"] in starts(run):
+        if section and row["category"] in section.pools:
+            what = f"should be empty: very_large_dropout.domains starts from {row['model']!r},"
+            yield ("category",), f"{what} which is no candidate of {SECTION}"
+    elif run.no_one_representation and not row["category"]:
         yield ("category",), "should not be empty in a run with `no_one_representation`"
     elif section and section.pools and row["source"] in WITH_WEIGHTS and not row["category"]:
         yield ("category",), f"should not be empty in a run with `{SECTION}.pools`"
@@ -62,7 +67,8 @@ def _run_file_conflicts(row: Row, run: Run) -> Iterator[Problem]:
             yield ("format",), not_among(row["format"], run.formats, "is no format")
         yield from address_conflicts(row["location"], row["sha256"], row["licence"])
     elif row["source"] in WITH_WEIGHTS:
-        if not section and not any(with_images(run, data) for data in run.metrics.data):
+        fine_tuned = section or (dropout and dropout.domains)
+        if not fine_tuned and not any(with_images(run, data) for data in run.metrics.data):
             what = f"should be 'predictions', not {row['source']!r}: no data set of metrics.data"
             yield ("source",), f"{what} has images"
         for at, what in address_conflicts(row["location"], row["sha256"], row["licence"]):
@@ -141,12 +147,38 @@ def _duplicates(rows: Rows, run: Run) -> Iterator[tuple[int, Problem]]:
     for line, row in rows if section else ():
         column = {"train": "seed", "file": "sha256"}.get(row["source"])
         in_pools = not section.pools or row["category"] in section.pools
-        if column and row[column] and in_pools:
+        if column and row[column] and in_pools and row["model"] not in starts(run):
             checkpoint = (row["source"], row["recipe"], row[column])
             first_line, model = first.setdefault(checkpoint, (line, row["model"]))
             if model != row["model"]:
                 what = f"a duplicate checkpoint under two names, as {model!r} on line {first_line}"
                 yield line, ((column,), f"{what} too; leave one out")
+
+
+def starts(run: Run) -> dict[str, Where]:
+    """The models that fine-tuning with dropout starts from, and where the run file names them.
+
+    They are compared with no other models: what they were trained on may be anything.
+    """
+    section = run.very_large_dropout and run.very_large_dropout.domains
+    if not section:
+        return {}
+    poorer = section.poorer_model
+    return {section.model: (*DOMAINS, "model")} | (
+        {poorer.model: (*DOMAINS, "poorer_model", "model")} if poorer else {}
+    )
+
+
+def candidates(run: Run, models: Mapping[str, Model]) -> dict[str, str | None]:
+    """Low-Data Ensembles: models that may be fine-tuned, with their categories, as in the table."""
+    pools = run.low_data_ensembles.pools
+    return {
+        model: row.category
+        for model, row in models.items()
+        if row.source in WITH_WEIGHTS
+        and model not in starts(run)
+        and (not pools or row.category in pools)
+    }
 
 
 def models_on(
@@ -157,7 +189,8 @@ def models_on(
     return [
         model
         for model, row in models.items()
-        if (images if row.source != "predictions" else (model, original) in predictions)
+        if model not in starts(run)
+        and (images if row.source != "predictions" else (model, original) in predictions)
     ]
 
 
@@ -179,10 +212,11 @@ def table_conflicts(
         if teacher := run.recipes[name].teacher:
             yield from _unable(("recipes", name, "teacher"), teacher, path, models, weights=True)
     if run.low_data_ensembles:
-        category_of = {m: row.category for m, row in models.items() if row.source in WITH_WEIGHTS}
-        yield from pool_conflicts(run.low_data_ensembles, path, category_of)
+        yield from pool_conflicts(run.low_data_ensembles, path, candidates(run, models))
+    for model, where in starts(run).items():
+        yield from _unable(where, model, path, models, weights=True)
     if paper := run.no_one_representation:
-        yield from _paper_conflicts(paper, path, models, on)
+        yield from _paper_conflicts(paper, path, models, on, starts(run))
 
 
 def _paper_conflicts(
@@ -190,6 +224,7 @@ def _paper_conflicts(
     path: str | Path,
     models: Mapping[str, Model],
     on: Mapping[str, list[str]],
+    apart: Iterable[str],
 ) -> Iterator[Problem]:
     """No One Representation: the models that it names, and what it needs of them."""
     top, mixing = "no_one_representation", paper.feature_mixing
@@ -204,6 +239,9 @@ def _paper_conflicts(
         named += [((top, part, leaf, i), model, weights) for i, model in enumerate(listed)]
     for where, model, weights in named:
         problems = list(_unable(where, model, path, models, weights))
+        if model in apart:
+            what = f"very_large_dropout.domains starts from {model!r}, which is compared with no"
+            problems = [(where, f"{what} other; name another")]
         yield from problems
         if not problems and model not in on[paper.data]:
             yield where, f"{model!r} says nothing of data set {paper.data!r} in {path}"

@@ -1,8 +1,17 @@
 """The words in which the shapes of a run file are written."""
 
-from typing import Annotated, Literal, TypeVar
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    Strict,
+    ValidationError,
+    WrapValidator,
+)
 
 ID = r"^[a-z0-9][a-z0-9._-]*$"
 SHA256 = r"^[0-9a-f]{64}$"
@@ -12,6 +21,7 @@ Number = Annotated[float, Strict(False)]
 Share = Annotated[Number, Field(ge=0, le=1)]
 Percent = Annotated[int, Field(ge=0, le=100)]
 Positive = Annotated[int, Field(ge=1)]
+Above0 = Annotated[Number, Field(gt=0)]
 Category = Literal["reinit", "hyper-parameters", "architectures", "frameworks", "datasets"]
 
 PATTERNS = {
@@ -24,6 +34,18 @@ class Section(BaseModel):
     """A part of the run file: no unknown keys, no silent conversions, no changes afterwards."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+def in_one_sentence(what: str) -> WrapValidator:
+    """Say of a value of several types what it should be, where each type would say it by itself."""
+
+    def checked(value: Any, check: Callable) -> Any:
+        try:
+            return check(value)
+        except ValidationError:
+            raise ValueError(what) from None
+
+    return WrapValidator(checked)
 
 
 def _distinct(items: list) -> list:

@@ -91,21 +91,19 @@ def write_fine_tunings(
         "model": fine_tunings.model,
         "weights_sha256": fine_tunings.weights_sha256,
         "runs": [asdict(run) for run in fine_tunings.runs],
-        **_of_examples(examples),
+        **of_examples(examples),
     }
     tensors = {
         "positions": fine_tunings.positions_N.astype(np.int64),
         "log_probabilities": np.ascontiguousarray(fine_tunings.log_probabilities_RNC, np.float32),
     }
-    _write(path, "fine_tunings", header, tensors)
+    write_tensors(path, "fine_tunings", header, tensors)
 
 
 def read_fine_tunings(path: str | os.PathLike, examples: Examples) -> FineTunings:
     """Read a fine-tunings file; InputError if it is not of these examples, classes and splits."""
-    header, tensors = _read(path, "fine_tunings")
-    for part, expected in _of_examples(examples).items():
-        if header[part] != expected:
-            raise InputError(f"{path} was made with {PARTS[part]}: delete it and run again")
+    header, tensors = read_tensors(path, "fine_tunings")
+    check_examples(path, header, examples)
     if not np.array_equal(tensors["positions"], predicted_positions(examples)):
         raise InputError(f"{path} was made with other splits: delete it and run again")
     return FineTunings(
@@ -129,12 +127,12 @@ def write_shifted(path: str | os.PathLike, shifted: Shifted) -> None:
         "labels": shifted.labels_N.astype(np.int64),
         "log_probabilities": np.ascontiguousarray(shifted.log_probabilities_RVNC, np.float32),
     }
-    _write(path, "shifted", header, tensors)
+    write_tensors(path, "shifted", header, tensors)
 
 
 def read_shifted(path: str | os.PathLike) -> Shifted:
     """Read a shifted file."""
-    header, tensors = _read(path, "shifted")
+    header, tensors = read_tensors(path, "shifted")
     return Shifted(
         task=header["task"],
         classes=tuple(header["classes"]),
@@ -145,7 +143,8 @@ def read_shifted(path: str | os.PathLike) -> Shifted:
     )
 
 
-def _of_examples(examples: Examples) -> dict[str, Any]:
+def of_examples(examples: Examples) -> dict[str, Any]:
+    """What a file's header says of the examples that it is of."""
     return {
         "ids_sha256": examples.ids_sha256,
         "content_sha256": examples.content_sha256,
@@ -153,14 +152,25 @@ def _of_examples(examples: Examples) -> dict[str, Any]:
     }
 
 
-def _write(
+def check_examples(path: str | os.PathLike, header: dict[str, Any], examples: Examples) -> None:
+    """InputError unless a file's header is of these examples and classes."""
+    for part, expected in of_examples(examples).items():
+        if header[part] != expected:
+            raise InputError(f"{path} was made with {PARTS[part]}: delete it and run again")
+
+
+def write_tensors(
     path: str | os.PathLike, kind: str, header: dict[str, Any], tensors: dict[str, np.ndarray]
 ) -> None:
+    """Write a safetensors file of one kind, with what its rows are in the header."""
     with atomic(path) as temporary:
         save_file(tensors, temporary, {kind: json.dumps(header, sort_keys=True)})
 
 
-def _read(path: str | os.PathLike, kind: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def read_tensors(
+    path: str | os.PathLike, kind: str
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Read what `write_tensors` wrote; InputError if there is none or not of this kind."""
     path = Path(path)
     if not path.exists():
         raise InputError(f"there is no file {path}: run the workflow up to it")

@@ -37,8 +37,8 @@ def seeds_interval(values: Sequence[np.ndarray], level: float) -> tuple[float, f
     seed or no spread.
     """
     mean = np.mean([of_task.mean() for of_task in values])
-    variances = [_variance_of_mean(of_task) / len(values) ** 2 for of_task in values]
-    return _interval(mean, variances, [len(of_task) - 1 for of_task in values], level)
+    variances = [variance_of_mean(of_task) / len(values) ** 2 for of_task in values]
+    return welch_interval(mean, variances, [len(of_task) - 1 for of_task in values], level)
 
 
 def difference_interval(
@@ -56,18 +56,22 @@ def difference_interval(
     if n_seeds > 1:
         parts += [of_task.mean(axis=1) for of_task in differences]
     value = float(np.mean([of_task.mean() for of_task in differences]))
-    variances = [_variance_of_mean(part) / n_tasks**2 for part in parts]
-    return value, *_interval(value, variances, [len(part) - 1 for part in parts], level)
+    variances = [variance_of_mean(part) / n_tasks**2 for part in parts]
+    return value, *welch_interval(value, variances, [len(part) - 1 for part in parts], level)
 
 
-def _variance_of_mean(values: np.ndarray) -> float:
+def variance_of_mean(values: np.ndarray) -> float:
+    """Variance of the mean of independent values [n]; NaN if there is one."""
     return values.var(ddof=1) / len(values) if len(values) > 1 else np.nan
 
 
-def _interval(
+def welch_interval(
     mean: float, variances: Sequence[float], freedoms: Sequence[int], level: float
 ) -> tuple[float, float]:
-    """Student's t interval; variances of the parts of the mean add up (Satterthwaite 1946)."""
+    """Student's t interval; variances of the parts of the mean add up (Satterthwaite 1946).
+
+    NaN if a variance is, or there is no spread.
+    """
     variances = np.asarray(variances)
     if not np.sqrt(variances.sum()) > ROUNDING:
         return np.nan, np.nan

@@ -24,6 +24,7 @@ from dissent.training.recipes import fit_linear_head, labelled_examples, small_p
 RECIPE = {
     "framework": "supervised",
     "architecture": "test_efficientnet",
+    "options": {},
     "labels_per_class": {"handwritten": 3},
     "unlabelled": ["handwritten"],
     "pretraining_steps": 0,
@@ -110,6 +111,18 @@ def test_data_of_the_batchs_other_models_does_not_matter(data, tmp_path):
         ({"labels_per_class": {"handwritten": 40}}, "asks for 40 examples .* has 30 of '0'"),
         ({"architecture": "vit_tiny_patch16_224"}, "cannot take images of 32 x 32 pixels"),
         ({"architecture": "resnet999"}, "timm cannot build 'resnet999'"),
+        (
+            {"architecture": "resnet14t", "options": {"chanels": [8, 16, 32, 128]}},
+            "timm cannot build 'resnet14t' with the options {'chanels': .* argument 'chanels'",
+        ),
+        (
+            {"architecture": "test_resnet", "options": {"output_stride": 3}},
+            "timm cannot build 'test_resnet' with the options .* \\(AssertionError",
+        ),
+        (
+            {"architecture": "resnet14t", "options": {"channels": [8, 16]}},
+            "'resnet14t' with the options {'channels': .* cannot take images of 32 x 32 pixels",
+        ),
     ],
 )
 def test_recipes_that_cannot_be_followed_are_refused(data, change, sentence):
@@ -199,6 +212,26 @@ def test_checkpoint_reads_back(data, tmp_path):
         strict=True,
     ):
         torch.testing.assert_close(model_output, loaded_output)
+
+
+def test_options_make_the_architecture_and_are_kept_with_it(data, tmp_path):
+    options = {"channels": [8, 8, 8, 16], "stem_width": 4}
+    recipe = RECIPE | {"architecture": "resnet14t", "options": options, "steps": 1}
+    model, card = train(recipe, 0, data)
+    # Blocks of this architecture widen to four times their channels.
+    assert head(model).in_features == 4 * 16
+    assert card["options"] == options
+    save_checkpoint(tmp_path / "model.safetensors", model, card)
+    loaded, loaded_card = load_checkpoint(tmp_path / "model.safetensors")
+    assert loaded_card == card
+    assert head(loaded).in_features == 4 * 16
+
+
+def test_small_patches_remain_beside_other_options(data):
+    recipe = RECIPE | {"architecture": "test_vit", "options": {"depth": 1}, "steps": 1}
+    model, card = train(recipe, 0, data)
+    assert card["options"] == {"img_size": 32, "patch_size": 8, "depth": 1}
+    assert len(model.blocks) == 1
 
 
 def test_weights_that_do_not_fit_are_refused(data, tmp_path):

@@ -21,7 +21,7 @@ def project(tmp_path_factory):
             "config/test.yaml",
             "optimizer: adamw",
             "optimizer: adam",
-            ["config/test.yaml, line 31, recipes.base.optimizer: should be 'adamw' or 'sgd'"],
+            ["config/test.yaml, line 33, recipes.base.optimizer: should be 'adamw' or 'sgd'"],
         ),
         (
             "config/models/test.csv",

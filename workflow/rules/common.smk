@@ -7,7 +7,7 @@ from dissent import config_low_data, config_table_checks, failures
 from dissent.commandline import InputError
 from dissent.config import batches, load_models, load_run
 from dissent.config_checks import downloads, is_address
-from dissent.config_data import OFFERS, Format
+from dissent.config_data import DRAWN_DOMAINS, OFFERS, Format
 from dissent.config_shapes import CATEGORIES
 from dissent.fetching import local_path
 from dissent.image_files import image_files
@@ -28,6 +28,8 @@ COMPARED = [
     for data in dict.fromkeys(RUN.data[name].relabels or name for name in RUN.metrics.data)
     if OFFERS[RUN.data[data].kind].images
 ]
+# Models that are fine-tuned with dropout, and compared with no others.
+STARTS = config_table_checks.starts(RUN)
 RESULTS = f"results/{RUN.run}"
 LOGS = f"logs/{RUN.run}"
 CATEGORY_OF = {model: MODELS[model].category for model in MODELS}

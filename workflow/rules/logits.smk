@@ -2,18 +2,15 @@
 EVALUATED = COMPARED
 if RUN.no_one_representation and RUN.no_one_representation.downstream:
     EVALUATED = [*COMPARED, RUN.no_one_representation.downstream.data]
+# The models with weights that say something of them.
+ASKED = [row for row in MODELS.values() if row.source != "predictions" and row.model not in STARTS]
 LOGITS_FILES = [
-    *(
-        logits_file(row.model, data)
-        for data in EVALUATED
-        for row in MODELS.values()
-        if row.source != "predictions"
-    ),
+    *(logits_file(row.model, data) for data in EVALUATED for row in ASKED),
     *(logits_file(model, data) for model, data in PREDICTIONS),
 ]
 
 
-for batch, members in BATCHES.items():
+for batch, members in batches(ASKED).items():
 
     rule:
         name:

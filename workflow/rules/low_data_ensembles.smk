@@ -5,9 +5,7 @@ TASKS = LOW_DATA.tasks
 FINETUNED = f"{RESULTS}/finetuned"
 LOW_DATA_METRICS = f"{RESULTS}/metrics/low_data_ensembles"
 CANDIDATES = {
-    model: row.category or ""
-    for model, row in MODELS.items()
-    if row.source != "predictions" and (not LOW_DATA.pools or row.category in LOW_DATA.pools)
+    model: category or "" for model, category in config_table_checks.candidates(RUN, MODELS).items()
 }
 CANDIDATE_CHECKPOINTS = [checkpoint_file(model) for model in CANDIDATES]
 # Fine-tunings by the place in the ranking of the model they start from.

@@ -1,74 +1,20 @@
-# Fine-tuning with Very Large Dropout (arXiv 2403.00946): what others published of averaging the
-# weights of many fine-tunings, which the paper compares itself with.
-SOUPS = RUN.very_large_dropout.soups
-SOUP_METRICS = f"{RESULTS}/metrics/very_large_dropout"
-METRICS_FILES.append(f"{SOUP_METRICS}/soups.csv")
-STATISTICS.append(f"{SOUP_METRICS}/soups_statistics.csv")
+# Fine-tuning with Very Large Dropout (arXiv 2403.00946).
+DROPOUT_METRICS = f"{RESULTS}/metrics/very_large_dropout"
+DROPOUT_FIGURES = []
 
 
-rule compare_soups:
-    input:
-        **code("metrics/compare_soups.py"),
-        individual=local(SOUPS.individual.location),
-        uniform=local(SOUPS.uniform.location),
-        greedy=local(SOUPS.greedy.location),
-    output:
-        table=f"{SOUP_METRICS}/soups.csv",
-        statistics=f"{SOUP_METRICS}/soups_statistics.csv",
-    log:
-        f"{LOGS}/compare_soups.log",
-    benchmark:
-        f"{LOGS}/benchmarks/compare_soups.tsv"
-    conda:
-        "../../envs/analysis.yaml"
-    threads: 1
-    resources:
-        mem_mb=1000,
-    params:
-        level=RUN.metrics.confidence_level,
-    message:
-        "Published weight averages against their members"
-    shell:
-        run_script(
-            "--individual {input.individual:q} --uniform {input.uniform:q}"
-            " --greedy {input.greedy:q} --level {params.level} --output {output.table:q}"
-            " --output-statistics {output.statistics:q}"
-        )
+if RUN.very_large_dropout.soups:
+
+    include: "very_large_dropout_soups.smk"
 
 
-rule soups:
-    input:
-        **code("figures/very_large_dropout/soups.py"),
-        soups=rules.compare_soups.output.table,
-    output:
-        **figure_files(
-            f"{RESULTS}/figures/very_large_dropout/soups",
-            "soups",
-            "Fine-tuning with Very Large Dropout",
-            {"figure": "soups", "shows": "published weight averages and their members"},
-        ),
-    log:
-        f"{LOGS}/soups.log",
-    benchmark:
-        f"{LOGS}/benchmarks/soups.tsv"
-    conda:
-        "../../envs/analysis.yaml"
-    threads: 1
-    resources:
-        mem_mb=1000,
-    params:
-        run=RUN.run,
-        level=RUN.metrics.confidence_level,
-    message:
-        "Figure: published weight averages"
-    shell:
-        run_script(
-            "--soups {input.soups:q} --run {params.run:q} --level {params.level}"
-            " --output {output:q}"
-        )
+if RUN.very_large_dropout.domains:
+
+    include: "very_large_dropout_domains.smk"
+    include: "very_large_dropout_figures.smk"
 
 
-FIGURE_FILES += rules.soups.output
+FIGURE_FILES += DROPOUT_FIGURES
 
 
 localrules:
@@ -77,4 +23,4 @@ localrules:
 
 rule very_large_dropout:
     input:
-        rules.soups.output,
+        DROPOUT_FIGURES,

@@ -15,6 +15,7 @@ from dissent.classifiers import (
     Card,
     Preprocessing,
     build,
+    described,
     features,
     head,
     normalise,
@@ -47,9 +48,10 @@ def train(
     one = next(iter(data.values()))
     classes, size = one.classes, one.images_NHW.shape[1]
     zero_shot = recipe["framework"] == "captions"
+    patches = small_patches(size) if recipe["architecture"].startswith("test_vit") else {}
     card = Card(
         architecture=recipe["architecture"],
-        options=small_patches(size) if recipe["architecture"].startswith("test_vit") else {},
+        options=patches | recipe["options"],
         classes=list(classes),
         preprocessing=Preprocessing(size=size, mean=[0.5], std=[0.5]),
         zero_shot={"embedding": frameworks.EMBEDDING, "scale": frameworks.ZERO_SHOT_SCALE}
@@ -82,9 +84,9 @@ def check_takes_images(model: nn.Module, card: Card) -> None:
     size = card["preprocessing"]["size"]
     try:
         next(predict(model, np.zeros((1, size, size), np.uint8), card["preprocessing"]))
-    except (AssertionError, RuntimeError) as error:
+    except (AssertionError, AttributeError, RuntimeError) as error:
         raise InputError(
-            f"architecture {card['architecture']!r} cannot take images of {size} x {size} pixels "
+            f"architecture {described(card)} cannot take images of {size} x {size} pixels "
             f"({error}): choose another in the recipe"
         ) from None
 

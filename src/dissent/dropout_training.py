@@ -1,0 +1,225 @@
+"""Fine-tuning with dropout of the penultimate features, on all domains of a task but one.
+
+The protocol is that of arXiv 2403.00946, section 4.1, but for the batches: shuffled, where the
+paper draws with replacement.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from dissent.classifiers import (
+    Card,
+    Preprocessing,
+    build,
+    features,
+    head,
+    load_checkpoint,
+    normalise,
+    prepare,
+    remove_head,
+    to_pixels,
+)
+from dissent.commandline import InputError
+from dissent.domains import HeldOut
+from dissent.dropout_runs import Run
+from dissent.examples import Examples
+from dissent.finetuning import fine_tuned_card, rate_factor, to_device
+from dissent.training.augmentation import augment
+from dissent.training.optimise import shuffled_batches
+
+PREDICTED_AT_ONCE = 256
+Batch = tuple[torch.Tensor, torch.Tensor]
+
+
+def seed_of(*parts: str | int | list[str]) -> int:
+    """A seed of torch for what these words and numbers say."""
+    return int(hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:15], 16)
+
+
+def start_of(checkpoint: Path, domain: str, classes: tuple[str, ...]) -> tuple[nn.Module, Card]:
+    """A pre-trained network, under the new linear head that all runs without `domain` share."""
+    model, card = load_checkpoint(checkpoint)
+    remove_head(model)
+    torch.manual_seed(seed_of("head", domain, list(classes)))
+    model.reset_classifier(len(classes))
+    return on_device(model), fine_tuned_card(card, classes)
+
+
+def from_scratch(card: Card, domain: str, seed: int) -> nn.Module:
+    """A network without pre-training, whose weights come from the seed."""
+    torch.manual_seed(seed_of("weights", domain, seed))
+    return on_device(build(card))
+
+
+def on_device(model: nn.Module) -> nn.Module:
+    """The model where it learns fastest, in the memory format of the inputs."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return model.to(device, memory_format=torch.channels_last)
+
+
+def with_images(held: HeldOut, labels_N: np.ndarray, images: int | None) -> HeldOut:
+    """The same with the first `images` training examples of each domain; None keeps them all.
+
+    Classes take turns, so that each has as many as the others, if it has them. Raises InputError
+    if a domain has fewer images.
+    """
+    if images is None:
+        return held
+    train = {}
+    for domain, positions in held.train.items():
+        if images > len(positions):
+            raise InputError(
+                f"`images` asks for {images} training images of each domain, but {domain!r} has "
+                f"{len(positions)}: lower it, or leave it out to take all"
+            )
+        turn_N = np.empty(len(positions), int)
+        for label in np.unique(labels_N[positions]):
+            of_class = np.flatnonzero(labels_N[positions] == label)
+            turn_N[of_class] = np.arange(len(of_class))
+        train[domain] = np.sort(positions[np.argsort(turn_N, kind="stable")[:images]])
+    return replace(held, train=train)
+
+
+def training_batches(
+    examples: Examples,
+    held: HeldOut,
+    preprocessing: Preprocessing,
+    settings: Mapping[str, Any],
+    generator: torch.Generator,
+) -> Iterator[Batch]:
+    """Endless inputs and labels of `batch_size` images of each training domain, augmented."""
+    for positions in domain_batches(held.train, settings["batch_size"], generator):
+        images = examples.images_NHW[positions]
+        inputs = augmented(images, preprocessing, settings["augmentation"], generator)
+        yield inputs, torch.from_numpy(examples.labels[positions])
+
+
+def domain_batches(
+    train: Mapping[str, np.ndarray], batch_size: int, generator: torch.Generator
+) -> Iterator[np.ndarray]:
+    """Endless positions [domains * batch_size]: shuffled ones of each domain, domain by domain."""
+    shuffled = [
+        (positions, shuffled_batches(len(positions), batch_size, generator))
+        for positions in train.values()
+    ]
+    while True:
+        yield np.concatenate([positions[next(batches)] for positions, batches in shuffled])
+
+
+def augmented(
+    images_NHW: np.ndarray, preprocessing: Preprocessing, strength: str, generator: torch.Generator
+) -> torch.Tensor:
+    """What the model takes of stored images, float32 [N, channels, size, size], augmented."""
+    pixels = augment(to_pixels(images_NHW), strength, generator)
+    size = preprocessing["size"]
+    if pixels.shape[-2:] != (size, size):
+        pixels = F.interpolate(pixels, (size, size), mode="bilinear", antialias=True)
+    return normalise(pixels, preprocessing)
+
+
+def freeze_batch_norm(model: nn.Module) -> None:
+    """Training mode, but for batch normalisation, which keeps its statistics.
+
+    Its scales and shifts still learn.
+    """
+    model.train()
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()
+
+
+def drop(features_ND: torch.Tensor, rate: float, generator: torch.Generator) -> torch.Tensor:
+    """Inverted dropout: each feature is zero with probability `rate`, else divided by 1 - rate.
+
+    One generator gives nested masks: what a rate drops, higher rates drop too (section 3.1).
+    """
+    if not rate:
+        return features_ND
+    kept_ND = torch.rand(features_ND.shape, generator=generator) >= rate
+    return features_ND * (kept_ND / (1 - rate)).to(features_ND.device)
+
+
+def optimise(
+    model: nn.Module,
+    run: Run,
+    settings: Mapping[str, Any],
+    batches: Iterable[Batch],
+    masks: torch.Generator,
+    *,
+    live: bool = False,
+) -> Iterator[int]:
+    """Minimise cross-entropy over batches of inputs and labels; yield the step at checkpoints.
+
+    SGD with momentum; the rate drops to a tenth from each share in `decays` of the steps on, and
+    the head's is `head_factor` times as high. The loss of an image is the mean over `masks` dropout
+    masks: more than the paper's one have the same expected loss with less noise. Checkpoints are
+    evenly spaced and the last is at the end: between them the model may be evaluated, not changed.
+    Statistics of batch normalisation stay as they are unless `live`.
+    """
+    stepper = stepper_of(model, run, settings["momentum"])
+    schedule = {"warm_up": 0, "decays": settings["decays"]}
+    rate = torch.optim.lr_scheduler.LambdaLR(
+        stepper, lambda step: rate_factor(step, settings["steps"], schedule)
+    )
+    classify = head(model)
+    start = model.train if live else lambda: freeze_batch_norm(model)
+    at = checkpoint_steps(settings["steps"], settings["checkpoints"])
+    start()
+    for step, (inputs, labels_N) in enumerate(batches, start=1):
+        inputs = to_device(inputs, model)
+        times = settings["masks"] if run.rate else 1
+        features_ND = drop(features(model, inputs).repeat(times, 1), run.rate, masks)
+        loss = F.cross_entropy(classify(features_ND), labels_N.to(inputs.device).repeat(times))
+        stepper.zero_grad()
+        loss.backward()
+        stepper.step()
+        rate.step()
+        if step in at:
+            yield step
+            start()
+        if step == settings["steps"]:
+            return
+
+
+def checkpoint_steps(steps: int, checkpoints: int) -> list[int]:
+    """The steps after which a run is evaluated."""
+    return [round(steps * (i + 1) / checkpoints) for i in range(checkpoints)]
+
+
+def stepper_of(model: nn.Module, run: Run, momentum: float) -> torch.optim.SGD:
+    """SGD of all weights, where those of the head learn `head_factor` times as fast."""
+    of_head = list(head(model).parameters())
+    known = set(map(id, of_head))
+    others = [weight for weight in model.parameters() if id(weight) not in known]
+    return torch.optim.SGD(
+        [
+            {"params": others},
+            {"params": of_head, "lr": run.learning_rate * run.head_factor},
+        ],
+        lr=run.learning_rate,
+        momentum=momentum,
+        weight_decay=run.weight_decay,
+        fused=True,
+    )
+
+
+@torch.inference_mode()
+def logits_of(
+    model: nn.Module, images_NHW: np.ndarray, positions_N: np.ndarray, preprocessing: Preprocessing
+) -> np.ndarray:
+    """Logits, float32 [N, C], of the images at these positions."""
+    model.eval()
+    batches = []
+    for start in range(0, len(positions_N), PREDICTED_AT_ONCE):
+        images = images_NHW[positions_N[start : start + PREDICTED_AT_ONCE]]
+        batches.append(model(to_device(prepare(images, preprocessing), model)).cpu())
+    return torch.cat(batches).numpy()

@@ -1,0 +1,97 @@
+"""The script that fine-tunes with dropout on all domains but one."""
+
+import importlib.util
+import itertools
+from argparse import Namespace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dissent.commandline import InputError
+from dissent.domains import leave_out
+from dissent.dropout_runs import read_runs
+from dissent.dropout_versions import fine_tune_family
+from dissent.examples import read_examples, write_examples
+from small_domains import small_checkpoint, small_examples
+
+SCRIPT = Path(__file__).parents[2] / "workflow/scripts/finetuned/fine_tune_with_dropout.py"
+SPEC = importlib.util.spec_from_file_location("fine_tune_with_dropout", SCRIPT)
+FINE_TUNE = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(FINE_TUNE)
+SETTINGS = {
+    "runs": [
+        {"rate": rate, "learning_rate": 0.05, "weight_decay": 1e-4, "head_factor": 10.0}
+        | {"seed": seed}
+        for rate, seed in itertools.product((0.0, 0.9), (0, 1))
+    ],
+    "steps": 4,
+    "batch_size": 2,
+    "images": 6,
+    "checkpoints": 2,
+    "momentum": 0.9,
+    "masks": 1,
+    "decays": [0.5],
+    "augmentation": "crops",
+}
+
+
+@pytest.fixture(autouse=True)
+def restored():
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture(scope="module")
+def arguments(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    write_examples(folder / "noise.safetensors", small_examples())
+    return Namespace(
+        data=folder / "noise.safetensors",
+        held_out="photo",
+        family="higher-head-rate",
+        checkpoint=small_checkpoint(folder / "model.safetensors"),
+        settings=SETTINGS,
+        threads=1,
+        output=folder / "photo" / "higher-head-rate.safetensors",
+    )
+
+
+def changed(arguments, **changes):
+    return Namespace(**vars(arguments) | changes)
+
+
+def test_what_is_written_is_what_the_runs_say_and_nothing_else(arguments):
+    FINE_TUNE.main(arguments)
+    assert [path.name for path in arguments.output.parent.iterdir()] == [arguments.output.name]
+    examples = read_examples(arguments.data)
+    written = read_runs(arguments.output, examples)
+    expected = fine_tune_family(
+        "higher-head-rate", arguments.checkpoint, examples, leave_out(examples, "photo"), SETTINGS
+    )
+    assert (written.family, written.held_out) == ("higher-head-rate", "photo")
+    assert written.weights_sha256 == expected.weights_sha256
+    assert written.entries == expected.entries
+    assert written.curves == expected.curves
+    for name in ("positions_N", "predicted_EN", "true_log_probability_EN", "confidence_EN"):
+        np.testing.assert_array_equal(getattr(written, name), getattr(expected, name))
+
+
+@pytest.mark.parametrize("family", ["fine-tuning", "scratch"])
+def test_the_same_job_writes_the_same_bytes(arguments, tmp_path, family):
+    outputs = [tmp_path / "one.safetensors", tmp_path / "other.safetensors"]
+    for output in outputs:
+        FINE_TUNE.main(changed(arguments, family=family, output=output))
+        torch.rand(5)
+    assert outputs[0].read_bytes() == outputs[1].read_bytes()
+
+
+def test_a_domain_that_is_not_there_is_refused(arguments, tmp_path):
+    output = tmp_path / "runs.safetensors"
+    with pytest.raises(InputError, match="'noise' has no domain 'poster': name one of paper"):
+        FINE_TUNE.main(changed(arguments, held_out="poster", output=output))
+    settings = SETTINGS | {"images": 13}
+    with pytest.raises(InputError, match="`images` asks for 13 training images of each domain"):
+        FINE_TUNE.main(changed(arguments, settings=settings, output=output))
+    assert not output.exists()

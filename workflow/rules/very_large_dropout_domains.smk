@@ -1,0 +1,133 @@
+# Each domain of a data set is left out in turn: networks are fine-tuned on the others, one job a
+# domain and a family of runs, and measured on all of them.
+from dissent import config_dropout
+
+DROPOUT = RUN.very_large_dropout.domains
+FAMILIES = config_dropout.families(DROPOUT)
+# What does not go through fine_tune_with_dropout.py.
+LINEAR, INTERPOLATION = "linear", "interpolation"
+
+
+def domains_of(name):
+    """The domains of a data set: the folders of its folder, or those that are drawn."""
+    folder = RUN.data[name].location
+    if not folder:
+        return DRAWN_DOMAINS
+    found = sorted({Path(path).relative_to(folder).parts[0] for path in IMAGES[name]})
+    for domain in found:
+        if not re.fullmatch(r"[\w .-]+", domain):
+            raise WorkflowError(
+                f"{workflow.configfiles[-1]}, data.{name}.location: the domain {domain!r} should "
+                "be named by letters, digits, spaces and ._- alone, as files are named after it: "
+                "rename its folder"
+            )
+    return found
+
+
+DOMAINS = domains_of(DROPOUT.data)
+
+
+def of_domain(family):
+    """What the runs of a family say, that never saw a domain."""
+    suffix = "csv" if family == INTERPOLATION else "safetensors"
+    return f"{RESULTS}/finetuned/very_large_dropout/{{domain}}/{family}.{suffix}"
+
+
+def of_all_domains(family):
+    return expand(of_domain(family), domain=DOMAINS)
+
+
+def script_of(family):
+    return {LINEAR: "fine_tune_linearly", INTERPOLATION: "interpolate"}.get(
+        family, "fine_tune_with_dropout"
+    )
+
+
+RUNS_OF_FAMILIES = [
+    file for family in FAMILIES if family != INTERPOLATION for file in of_all_domains(family)
+]
+INTERPOLATED = of_all_domains(INTERPOLATION) if INTERPOLATION in FAMILIES else []
+FINETUNED_FILES += [*RUNS_OF_FAMILIES, *INTERPOLATED]
+DROPOUT_TABLES = {
+    table: f"{DROPOUT_METRICS}/{table}.csv"
+    for table in ("runs", "curves", "methods", "gains", "mixtures", "matched")
+}
+INTERPOLATION_TABLE = [f"{DROPOUT_METRICS}/interpolation.csv"] if INTERPOLATED else []
+METRICS_FILES += [*DROPOUT_TABLES.values(), *INTERPOLATION_TABLE]
+STATISTICS.append(f"{DROPOUT_METRICS}/statistics.csv")
+
+
+for family, settings in FAMILIES.items():
+
+    rule:
+        name:
+            f"dropout_{family}"
+        input:
+            **code(f"finetuned/{script_of(family)}.py"),
+            data=data_file(DROPOUT.data),
+            checkpoint=checkpoint_file(
+                DROPOUT.poorer_model.model if family == "poorer-model" else DROPOUT.model
+            ),
+        output:
+            of_domain(family),
+        log:
+            f"{LOGS}/{family}/{{domain}}.log",
+        benchmark:
+            f"{LOGS}/benchmarks/{family}/{{domain}}.tsv"
+        wildcard_constraints:
+            domain=one_of(DOMAINS),
+        # The longest jobs of the run: the scheduler should not leave them for last.
+        priority: 1
+        conda:
+            "../../envs/torch.yaml"
+        threads: RUN.threads
+        resources:
+            mem_mb=4000,
+        params:
+            family=["--family", family] if script_of(family) == "fine_tune_with_dropout" else [],
+            settings=compact(settings),
+        message:
+            f"Fine-tuning without {{wildcards.domain}}: {family}"
+        shell:
+            run_script(
+                "--data {input.data:q} --held-out {wildcards.domain:q} {params.family:q}"
+                " --checkpoint {input.checkpoint:q} --settings {params.settings:q}"
+                " --threads {threads} --output {output:q}"
+            )
+
+
+rule compare_dropout:
+    input:
+        **code("metrics/compare_dropout.py"),
+        data=data_file(DROPOUT.data),
+        runs=RUNS_OF_FAMILIES,
+        interpolation=INTERPOLATED,
+    output:
+        **DROPOUT_TABLES,
+        statistics=f"{DROPOUT_METRICS}/statistics.csv",
+        interpolation=INTERPOLATION_TABLE,
+    log:
+        f"{LOGS}/compare_dropout.log",
+    benchmark:
+        f"{LOGS}/benchmarks/compare_dropout.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+    params:
+        large_rate=DROPOUT.large_rate,
+        bins=RUN.metrics.calibration_bins,
+        level=RUN.metrics.confidence_level,
+    message:
+        "Dropout compared with ensembles and averages, on domains seen and unseen"
+    shell:
+        run_script(
+            "--data {input.data:q} --runs {input.runs:q} --interpolation {input.interpolation:q}"
+            " --large-rate {params.large_rate} --bins {params.bins} --level {params.level}"
+            " --output-runs {output.runs:q} --output-curves {output.curves:q}"
+            " --output-methods {output.methods:q} --output-gains {output.gains:q}"
+            " --output-mixtures {output.mixtures:q} --output-matched {output.matched:q}"
+            " --output-statistics {output.statistics:q}"
+            " --output-interpolation {output.interpolation:q}"
+        )

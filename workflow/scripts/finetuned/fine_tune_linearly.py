@@ -1,0 +1,37 @@
+"""Fit linear fine-tunings and probes of a frozen checkpoint on all domains but one."""
+
+import argparse
+import json
+from pathlib import Path
+
+from dissent import commandline
+from dissent.domains import leave_out
+from dissent.dropout_runs import write_runs
+from dissent.examples import read_examples
+from dissent.finetuning import use
+from dissent.linear_fine_tuning import fit_family
+
+
+def main(arguments: argparse.Namespace) -> None:
+    use(arguments.threads)
+    examples = read_examples(arguments.data)
+    held = leave_out(examples, arguments.held_out)
+    runs = fit_family(arguments.checkpoint, examples, held, arguments.settings)
+    write_runs(arguments.output, runs, examples)
+
+
+if __name__ == "__main__":
+    parser = commandline.parser(__doc__)
+    parser.add_argument("--data", required=True, type=Path, help="data set file with domains")
+    parser.add_argument("--held-out", required=True, help="the domain that no run learns from")
+    parser.add_argument("--checkpoint", required=True, type=Path)
+    parser.add_argument(
+        "--settings",
+        required=True,
+        type=json.loads,
+        help="JSON: {runs: [{kind, width, rate, learning_rate, weight_decay, head_factor, seed}, "
+        "...], blocks, steps, batch_size, images, checkpoints, momentum, decays, augmentation}",
+    )
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--output", required=True, type=Path)
+    commandline.run(main, parser.parse_args())
