@@ -178,6 +178,9 @@ class DropoutOnDomains(Section):
     more_data: MoreData | None = None
     linear: Linear | None = None
     interpolation: Interpolation | None = None
+    families_per_job: Positive = Field(
+        1, description="Families that share a job, of those that train the network"
+    )
 
 
 def families(section: DropoutOnDomains) -> dict[str, Family]:

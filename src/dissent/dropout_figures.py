@@ -1,5 +1,6 @@
 """What the figures of very large dropout share: looks of rates and methods, panels, footnotes."""
 
+import textwrap
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterable, Sequence
 from itertools import cycle
@@ -33,6 +34,7 @@ FAMILIES = {
     "linear": "linear",
 }
 PLAIN = "fine-tuning"  # the family that others are compared with
+FOOTNOTE_CHARACTERS = 110  # that fit into a figure's width
 RATES = (0, 0.5, 0.9, 0.95)  # of the paper, which keep their looks in every run
 MARKERS = "osD^vPX<>ph"
 AVERAGE, ENSEMBLE = "#56B4E9", "#009E73"
@@ -240,7 +242,8 @@ def counts(runs: pd.DataFrame, families: Iterable[str]) -> list[str]:
         what = counted(n_configurations, "configuration"), counted(rows["seed"].nunique(), "seed")
         made.setdefault(" with ".join(what), []).append(FAMILIES[family])
     fine_tunings = "; ".join(f"{what} ({', '.join(names)})" for what, names in made.items())
-    return [images(runs), f"Runs for each domain and rate: {fine_tunings}"]
+    sentence = f"Runs for each domain and rate: {fine_tunings}"
+    return [images(runs), *textwrap.wrap(sentence, FOOTNOTE_CHARACTERS)]
 
 
 def few_ticks(axes: Axes) -> None:
@@ -258,5 +261,5 @@ def ends(numbers: pd.Series) -> str:
 def interval_note(table: pd.DataFrame, level: float, of: str = "the mean over domains") -> str:
     """What whiskers are, where they are t intervals over seeds."""
     if not table.filter(regex="low$").notna().any(axis=None):
-        return "No intervals: one seed"
+        return "No intervals: one seed, or no spread of several"
     return f"Whiskers, cut at the frame: {level:.0%} t intervals over seeds of {of}"

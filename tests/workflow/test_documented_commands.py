@@ -10,7 +10,8 @@ from conftest import run
 
 # Of files that its reader has to make first: test_own_predictions.py runs its commands.
 # Their run files are the reader's.
-OWN = {Path("docs/own_predictions.md"), Path("docs/image_folder.md")}
+GUIDES = ("own_predictions", "image_folder", "domain_folder")
+OWN = {Path(f"docs/{guide}.md") for guide in GUIDES}
 PAGES = [Path("README.md"), Path("config/README.md"), *set(Path("docs").glob("*.md")) - OWN]
 COMMANDS = sorted(
     {

@@ -50,11 +50,11 @@ def arguments(tmp_path_factory):
     return Namespace(
         data=folder / "noise.safetensors",
         held_out="photo",
-        family="higher-head-rate",
-        checkpoint=small_checkpoint(folder / "model.safetensors"),
-        settings=SETTINGS,
+        family=["higher-head-rate"],
+        checkpoint=[small_checkpoint(folder / "model.safetensors")],
+        settings=[SETTINGS],
         threads=1,
-        output=folder / "photo" / "higher-head-rate.safetensors",
+        output=[folder / "photo" / "higher-head-rate.safetensors"],
     )
 
 
@@ -63,12 +63,13 @@ def changed(arguments, **changes):
 
 
 def test_what_is_written_is_what_the_runs_say_and_nothing_else(arguments):
+    (output,), (checkpoint,) = arguments.output, arguments.checkpoint
     FINE_TUNE.main(arguments)
-    assert [path.name for path in arguments.output.parent.iterdir()] == [arguments.output.name]
+    assert [path.name for path in output.parent.iterdir()] == [output.name]
     examples = read_examples(arguments.data)
-    written = read_runs(arguments.output, examples)
+    written = read_runs(output, examples)
     expected = fine_tune_family(
-        "higher-head-rate", arguments.checkpoint, examples, leave_out(examples, "photo"), SETTINGS
+        "higher-head-rate", checkpoint, examples, leave_out(examples, "photo"), SETTINGS
     )
     assert (written.family, written.held_out) == ("higher-head-rate", "photo")
     assert written.weights_sha256 == expected.weights_sha256
@@ -79,19 +80,26 @@ def test_what_is_written_is_what_the_runs_say_and_nothing_else(arguments):
 
 
 @pytest.mark.parametrize("family", ["fine-tuning", "scratch"])
-def test_the_same_job_writes_the_same_bytes(arguments, tmp_path, family):
-    outputs = [tmp_path / "one.safetensors", tmp_path / "other.safetensors"]
-    for output in outputs:
-        FINE_TUNE.main(changed(arguments, family=family, output=output))
-        torch.rand(5)
-    assert outputs[0].read_bytes() == outputs[1].read_bytes()
+def test_a_family_is_the_same_whatever_shares_its_job(arguments, tmp_path, family):
+    alone, beside = (tmp_path / f"{name}.safetensors" for name in ("alone", "beside"))
+    FINE_TUNE.main(changed(arguments, family=[family], output=[alone]))
+    FINE_TUNE.main(
+        changed(
+            arguments,
+            family=["higher-head-rate", family],
+            checkpoint=arguments.checkpoint * 2,
+            settings=[SETTINGS] * 2,
+            output=[tmp_path / "first.safetensors", beside],
+        )
+    )
+    assert alone.read_bytes() == beside.read_bytes()
 
 
 def test_a_domain_that_is_not_there_is_refused(arguments, tmp_path):
     output = tmp_path / "runs.safetensors"
     with pytest.raises(InputError, match="'noise' has no domain 'poster': name one of paper"):
-        FINE_TUNE.main(changed(arguments, held_out="poster", output=output))
-    settings = SETTINGS | {"images": 13}
+        FINE_TUNE.main(changed(arguments, held_out="poster", output=[output]))
+    settings = [SETTINGS | {"images": 13}]
     with pytest.raises(InputError, match="`images` asks for 13 training images of each domain"):
-        FINE_TUNE.main(changed(arguments, settings=settings, output=output))
+        FINE_TUNE.main(changed(arguments, settings=settings, output=[output]))
     assert not output.exists()

@@ -20,7 +20,10 @@ def test_every_figure_is_drawn_in_every_format(finished):
     assert [stem.split("_")[0] for stem in sorted(stems)] == [f"fig{i}" for i in range(1, 8)]
     low_data = figures.with_name("low_data_ensembles")
     assert {path.stem for path in low_data.iterdir()} == set(LOW_DATA)
-    for path in [*(figures / stem for stem in stems), *(low_data / stem for stem in LOW_DATA)]:
+    dropout = figures.with_name("very_large_dropout")
+    assert {path.stem for path in dropout.iterdir()} == set(DROPOUT)
+    drawn = {figures: stems, low_data: LOW_DATA, dropout: DROPOUT}
+    for path in (folder / stem for folder, names in drawn.items() for stem in names):
         assert path.with_suffix(".svg").read_text().startswith("<?xml")
         assert path.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
         assert matplotlib.image.imread(path.with_suffix(".png")).size
@@ -35,7 +38,8 @@ def test_every_claim_gets_a_verdict(finished):
 
 def test_the_identity_of_ensembles_holds_for_every_pair(finished):
     pairs = pd.read_csv(finished[0] / "results/test/metrics/handwritten/pairs.csv")
-    assert len(pairs) == len(MODELS) * (len(MODELS) - 1) / 2
+    # One is fine-tuned with dropout, and compared with no other.
+    assert len(pairs) == (len(MODELS) - 1) * (len(MODELS) - 2) / 2
     for rule in ("mean_probability", "mean_logit", "most_confident"):
         assert pairs[f"{rule}_identity_residual"].abs().max() < 1e-12
 
@@ -78,8 +82,17 @@ FINE_TUNED = {
 METHODS = {"evaluate_choices", "compare_methods", "measure_robustness"}
 LOW_DATA = ("methods", "budget", "ranking", "sizes", "diversity", "robustness")
 LOW_DATA_FIGURES = {f"low_data_{name}" for name in LOW_DATA}
-FIGURES = {*(f"fig{i}" for i in range(1, 8)), "worth_ensembling", *LOW_DATA_FIGURES}
-AFTER_LOGITS = METRICS | FINE_TUNED | METHODS | FIGURES | ENDS
+DROPOUT = (
+    *("fig2_methods", "fig3_rates", "fig7_additions", "fig9_linear", "fig10_linear_last"),
+    *("gains", "matched", "calibration", "widths"),
+)
+DROPOUT_FIGURES = {f"dropout_{name}" for name in DROPOUT}
+DROPOUT_RUNS = {"dropout_fine-tuning", "dropout_linear", "compare_dropout"}
+FIGURES_AFTER_LOGITS = {*(f"fig{i}" for i in range(1, 8)), "worth_ensembling", *LOW_DATA_FIGURES}
+FIGURES = FIGURES_AFTER_LOGITS | DROPOUT_FIGURES
+AFTER_LOGITS = METRICS | FINE_TUNED | METHODS | FIGURES_AFTER_LOGITS | ENDS
+
+OF_ALL_CHECKPOINTS = TRAINING | LOGITS | FEATURES | {"count_costs"} | AFTER_LOGITS
 
 
 def stem(rule: str) -> str:
@@ -96,10 +109,11 @@ def stem(rule: str) -> str:
         # Imported by two.
         ("probes", {"mix_features", "probe_downstream", "fig6", "fig7", *ENDS}),
         # Imported by no script, but by a module of a module of one: all that follows runs too.
-        ("training/objectives", TRAINING | LOGITS | FEATURES | {"count_costs"} | AFTER_LOGITS),
+        ("training/objectives", OF_ALL_CHECKPOINTS | DROPOUT_RUNS | DROPOUT_FIGURES),
         ("logits", LOGITS | FEATURES | AFTER_LOGITS),
         # What is measured of fine-tunings does not make them anew.
         ("choice_metrics", METHODS | LOW_DATA_FIGURES | ENDS),
+        ("dropout_metrics", {"compare_dropout", *DROPOUT_FIGURES, *ENDS}),
         ("figures", FIGURES | {"figures"}),
         # Used by the workflow itself alone.
         ("provenance/imports", set()),

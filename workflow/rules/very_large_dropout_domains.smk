@@ -37,12 +37,16 @@ def of_all_domains(family):
     return expand(of_domain(family), domain=DOMAINS)
 
 
-def script_of(family):
-    return {LINEAR: "fine_tune_linearly", INTERPOLATION: "interpolate"}.get(
-        family, "fine_tune_with_dropout"
-    )
-
-
+# The families that train the network share a script, and a job where the run asks for that.
+TRAINED = [family for family in FAMILIES if family not in (LINEAR, INTERPOLATION)]
+JOBS = {
+    "fine_tune_with_dropout": [
+        TRAINED[at : at + DROPOUT.families_per_job]
+        for at in range(0, len(TRAINED), DROPOUT.families_per_job)
+    ],
+    "fine_tune_linearly": [[LINEAR]] if LINEAR in FAMILIES else [],
+    "interpolate": [[INTERPOLATION]] if INTERPOLATION in FAMILIES else [],
+}
 RUNS_OF_FAMILIES = [
     file for family in FAMILIES if family != INTERPOLATION for file in of_all_domains(family)
 ]
@@ -57,43 +61,48 @@ METRICS_FILES += [*DROPOUT_TABLES.values(), *INTERPOLATION_TABLE]
 STATISTICS.append(f"{DROPOUT_METRICS}/statistics.csv")
 
 
-for family, settings in FAMILIES.items():
+for script, jobs in JOBS.items():
+    for families in jobs:
+        settings = [FAMILIES[family] for family in families]
 
-    rule:
-        name:
-            f"dropout_{family}"
-        input:
-            **code(f"finetuned/{script_of(family)}.py"),
-            data=data_file(DROPOUT.data),
-            checkpoint=checkpoint_file(
-                DROPOUT.poorer_model.model if family == "poorer-model" else DROPOUT.model
-            ),
-        output:
-            of_domain(family),
-        log:
-            f"{LOGS}/{family}/{{domain}}.log",
-        benchmark:
-            f"{LOGS}/benchmarks/{family}/{{domain}}.tsv"
-        wildcard_constraints:
-            domain=one_of(DOMAINS),
-        # The longest jobs of the run: the scheduler should not leave them for last.
-        priority: 1
-        conda:
-            "../../envs/torch.yaml"
-        threads: RUN.threads
-        resources:
-            mem_mb=4000,
-        params:
-            family=["--family", family] if script_of(family) == "fine_tune_with_dropout" else [],
-            settings=compact(settings),
-        message:
-            f"Fine-tuning without {{wildcards.domain}}: {family}"
-        shell:
-            run_script(
-                "--data {input.data:q} --held-out {wildcards.domain:q} {params.family:q}"
-                " --checkpoint {input.checkpoint:q} --settings {params.settings:q}"
-                " --threads {threads} --output {output:q}"
-            )
+        rule:
+            name:
+                f"dropout_{families[0]}"
+            input:
+                **code(f"finetuned/{script}.py"),
+                data=data_file(DROPOUT.data),
+                checkpoints=[
+                    checkpoint_file(
+                        DROPOUT.poorer_model.model if family == "poorer-model" else DROPOUT.model
+                    )
+                    for family in families
+                ],
+            output:
+                [of_domain(family) for family in families],
+            log:
+                f"{LOGS}/{families[0]}/{{domain}}.log",
+            benchmark:
+                f"{LOGS}/benchmarks/{families[0]}/{{domain}}.tsv"
+            wildcard_constraints:
+                domain=one_of(DOMAINS),
+            # The longest jobs of the run: the scheduler should not leave them for last.
+            priority: 1
+            conda:
+                "../../envs/torch.yaml"
+            threads: RUN.threads
+            resources:
+                mem_mb=4000,
+            params:
+                families=["--family", *families] if script == "fine_tune_with_dropout" else [],
+                settings=compact(settings if script == "fine_tune_with_dropout" else settings[0]),
+            message:
+                f"Fine-tuning without {{wildcards.domain}}: {', '.join(families)}"
+            shell:
+                run_script(
+                    "--data {input.data:q} --held-out {wildcards.domain:q} {params.families:q}"
+                    " --checkpoint {input.checkpoints:q} --settings {params.settings:q}"
+                    " --threads {threads} --output {output:q}"
+                )
 
 
 rule compare_dropout:

@@ -16,10 +16,12 @@ def main(arguments: argparse.Namespace) -> None:
     use(arguments.threads)
     examples = read_examples(arguments.data)
     held = leave_out(examples, arguments.held_out)
-    runs = fine_tune_family(
-        arguments.family, arguments.checkpoint, examples, held, arguments.settings
+    jobs = zip(
+        *(arguments.family, arguments.checkpoint, arguments.settings, arguments.output),
+        strict=True,
     )
-    write_runs(arguments.output, runs, examples)
+    for family, checkpoint, settings, output in jobs:
+        write_runs(output, fine_tune_family(family, checkpoint, examples, held, settings), examples)
 
 
 if __name__ == "__main__":
@@ -29,16 +31,17 @@ if __name__ == "__main__":
     parser.add_argument(
         "--family",
         required=True,
-        help="what kind of runs these are; those of `scratch` take the architecture alone",
+        nargs="+",
+        help="what kinds of runs; those of `scratch` take the architecture alone",
     )
-    parser.add_argument("--checkpoint", required=True, type=Path)
+    parser.add_argument("--checkpoint", required=True, nargs="+", type=Path, help="of each family")
     parser.add_argument(
         "--settings",
         required=True,
         type=json.loads,
-        help="JSON: {runs: [{rate, learning_rate, weight_decay, head_factor, seed}, ...], steps, "
-        "batch_size, images, checkpoints, momentum, decays, augmentation}",
+        help="JSON: of each family {runs: [{rate, learning_rate, weight_decay, head_factor, seed}, "
+        "...], steps, batch_size, images, checkpoints, momentum, decays, augmentation, masks}",
     )
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--output", required=True, type=Path)
+    parser.add_argument("--output", required=True, nargs="+", type=Path, help="of each family")
     commandline.run(main, parser.parse_args())

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from dissent import commandline, figures
 from dissent import dropout_figures as dropout
@@ -16,6 +17,9 @@ from dissent.dropout_comparison import VERSIONS
 from dissent.low_data_figures import counted, limits
 
 ROW = 0.2  # inches
+# Some gains are tens of times as large as others: the axis is linear up to here, then logarithmic.
+LINEAR_TO = 0.05
+TICKS = (0.02, 0.05, 0.2, 0.5)
 MEAN = {"color": "black", "marker": "D", "markersize": 6, "linestyle": "none"}
 OF_SEVERAL = {name: dropout.NAMES[version] for name, version in VERSIONS.items()}
 # Comparisons under their headings; {} is the rate that is compared with other methods.
@@ -107,10 +111,15 @@ def draw_panel(
         dropout.interval(axes.hlines, y, row.low, row.high, is_mean)
         look = MEAN if is_mean else looks[row.held_out]
         axes.plot(row.gain, y, zorder=4 if is_mean else 2, **look)
+    axes.set_xscale("symlog", linthresh=LINEAR_TO, linscale=1.5)
     axes.set_xlim(limits(gains["gain"], gains["low"], gains["high"]))
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
     figures.percent(axes.xaxis)
+    left, right = axes.get_xlim()
+    ticks = [*(-tick for tick in TICKS[::-1]), 0, *TICKS]
+    axes.set_xticks([tick for tick in ticks if left <= tick <= right])
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def facts(gains: pd.DataFrame, level: float) -> list[str]:
@@ -124,8 +133,8 @@ def facts(gains: pd.DataFrame, level: float) -> list[str]:
         f"{counted(one['held_out'].nunique(), 'held-out domain')}, each with {' and '.join(sizes)}",
         f"Configurations: {dropout.ends(gains['n_configurations'])}, seeds: "
         f"{dropout.ends(gains['n_seeds'])}; both arms of a comparison on the same images",
-        f"Whiskers, cut at the frame: {level:.0%} t intervals over {drawn}; each panel has its own "
-        "scale",
+        f"Whiskers, cut at the frame: {level:.0%} t intervals over {drawn}; the axis is "
+        f"logarithmic beyond {100 * LINEAR_TO:g} points",
     ]
 
 
