@@ -308,7 +308,11 @@ def test_a_change_concerns_the_families_that_use_it(write, right, wrong, changed
         ),
         ("batch_size: 16", "batch_size: 0", "batch_size: should be greater than or equal to 1, no"),
         ("momentum: 0.8", "momentum: 1", "momentum: should be less than 1, not 1"),
-        ("[0.5, 0.9]\n      aug", "[50]\n      aug", "decays.0: should be less than or equal to 1"),
+        (
+            "[0.5, 0.9]\n      masks",
+            "[50]\n      masks",
+            "decays.0: should be less than or equal to 1",
+        ),
         ("light\n      seeds", "crop\n      seeds", "not 'crop' (did you mean 'crops'?)"),
         (
             "checkpoints: 4",

@@ -179,6 +179,12 @@ def test_of_very_many_mixtures_some_are_drawn():
     pd.testing.assert_frame_equal(mixtures, mixtures_table(table))
 
 
+def test_mixtures_may_be_more_than_can_be_numbered():
+    mixtures = mixtures_table(table_of(n_domains=32, n_configurations=4, n_seeds=1))
+    assert len(mixtures) == len(mixtures.drop_duplicates()) == 1296
+    assert set(mixtures["n_ways"]) == {4**32}
+
+
 @settings(max_examples=10, deadline=None)
 @given(st.permutations(range(6)))
 def test_the_order_of_files_does_not_matter(order):

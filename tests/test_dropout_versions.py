@@ -321,14 +321,18 @@ def test_what_diverges_guesses_and_is_told(checkpoint, examples, held, caplog):
     made = fine_tune_family("fine-tuning", checkpoint, examples, held, settings)
     guessed_E = (np.abs(made.confidence_EN - 1 / len(CLASSES)) < 1e-6).all(axis=1)
     told = [(entry.version, entry.run) for entry in made.entries]
-    # Half of the ensemble of both is a guess; of the average, the weights are no numbers.
+    # What both make is the other one alone.
     assert [what for what, guessed in zip(told, guessed_E, strict=True) if guessed] == [
-        *((version, Run(**runs[0])) for version in ("selected", "last", "average", "ensemble")),
-        ("all-average", None),
+        (version, Run(**runs[0])) for version in ("selected", "last", "average", "ensemble")
     ]
+    of = {what: place for place, what in enumerate(told)}
+    other = made.true_log_probability_EN[of["selected", Run(**runs[1])]]
+    for version in ("all-average", "all-ensemble"):
+        np.testing.assert_array_equal(made.true_log_probability_EN[of[version, None]], other)
     np.testing.assert_array_equal(made.predicted_EN[0], 0)
     (warning,) = [r.message for r in caplog.records if r.levelname == "WARNING"]
     assert warning.startswith("without sketch, a run diverged by step 2")
+    assert "and no average has it" in warning
 
 
 def test_a_checkpoint_that_diverged_is_not_selected(checkpoint, examples, held, monkeypatch):

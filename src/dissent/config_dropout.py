@@ -50,7 +50,7 @@ Steps = Annotated[Positive, Field(description="Steps")]
 BatchSize = Annotated[Positive, Field(description="Images of each training domain per step")]
 Images = Annotated[
     Positive | None,
-    Field(description="Training images of each domain, the first so many; null: all"),
+    Field(description="Training images of each domain, as many of each class as can be; null: all"),
 ]
 Checkpoints = Annotated[
     Positive, Field(description="Checkpoints, evenly spaced, the last at the end")

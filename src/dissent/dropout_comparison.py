@@ -72,8 +72,7 @@ def comparisons(methods: set[Method], large: float) -> dict[str, Comparison]:
             if other or rate > 0
         }
 
-    middle = [m.rate for m in methods if m.family == plain.family and 0 < m.rate <= HALF]
-    half = plain._replace(rate=max(middle, default=large))
+    half = plain._replace(rate=HALF)
     found = of_rates("", plain)
     if half != dropped:
         found["large-rate-over-half"] = Comparison((dropped,), (half,))

@@ -15,7 +15,12 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from dissent import commandline, figures
-from dissent.dropout_metrics import ALL_DOMAINS
+from dissent.dropout_metrics import (
+    ALL_DOMAINS,
+    CONFIGURATION,
+    methods_table,
+    mixtures_table,
+)
 from dissent.low_data_figures import counted, limits
 from dissent.tables import read_table
 
@@ -124,6 +129,24 @@ def interval(lines: Callable, place: float, low: float, high: float, is_mean: bo
     """Draw an interval by `axes.hlines` or `axes.vlines`: bold of all domains, faint of one."""
     look = {"color": "black", "linewidth": 1.4} if is_mean else {"color": "0.7", "linewidth": 0.7}
     lines(place, low, high, zorder=3 if is_mean else 1.5, **look)
+
+
+def on_shared(
+    runs: pd.DataFrame, families: Iterable[str], level: float
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Runs of these families with what all of them have, and their methods and mixtures.
+
+    That is configurations and seeds: else a family of one learning rate would be compared with the
+    mean over several. What is made of all runs is left out.
+    """
+    keys = [*CONFIGURATION, "seed"]
+    of_families = runs[runs["family"].isin(list(families)) & runs["seed"].notna()]
+    present = of_families.groupby(keys)["family"].nunique()
+    shared = present.index[present == of_families["family"].nunique()]
+    kept = of_families[pd.MultiIndex.from_frame(of_families[keys]).isin(shared)]
+    # Without any, each is taken as it is.
+    kept = kept if len(kept) else of_families
+    return kept, methods_table(kept, level), mixtures_table(kept)
 
 
 def chosen(table: pd.DataFrame, series: Series) -> pd.DataFrame:

@@ -189,10 +189,14 @@ def mixtures_table(runs: pd.DataFrame) -> pd.DataFrame:
 def _ways(sizes: Sequence[int]) -> tuple[np.ndarray, int]:
     """Which configuration of each domain [W, D], and how many ways there are in all."""
     n_ways = prod(sizes)
+    rng = np.random.default_rng(0)
+    if n_ways > np.iinfo(np.int64).max:
+        # Too many to be numbered, or to be drawn twice.
+        return rng.integers(sizes, size=(N_MIXTURES, len(sizes))), n_ways
     numbers = np.arange(min(n_ways, N_MIXTURES))
     if n_ways > N_MIXTURES:
         # Every so-manieth way would tie the last domain's configuration to the first one's.
-        numbers = np.sort(np.random.default_rng(0).choice(n_ways, N_MIXTURES, replace=False))
+        numbers = np.sort(rng.choice(n_ways, N_MIXTURES, replace=False))
     return np.stack(np.unravel_index(numbers, sizes), axis=1), n_ways
 
 

@@ -65,19 +65,25 @@ class Task:
 class Outcome:
     """A run's accuracies at its checkpoints, what its versions say, and its selected weights.
 
-    `logits` [N, C] are of the reported examples; `step` is that of the selected checkpoint.
+    `logits` [N, C] are of the reported examples; `step` is that of the selected checkpoint, and
+    `finite` says whether its logits are numbers.
     """
 
     curve: Curve
     step: int
     logits: dict[str, np.ndarray]
     weights: State
+    finite: bool
 
 
 @dataclass
 class Together:
-    """The selected checkpoints of runs so far: how many, sum of logits, mean of weights."""
+    """The selected checkpoints of runs so far: sum of logits, mean of weights, of how many.
 
+    A run that diverged, `runs` apart, is in neither: one would make the mean of all a guess.
+    """
+
+    runs: int = 0
     count: int = 0
     logits_NC: np.ndarray | float = 0.0
     weights: State | None = None
@@ -139,6 +145,9 @@ def row(
 
 def join(together: Together, outcome: Outcome, scratch: bool) -> None:
     """Add a run's selected checkpoint to those of the others."""
+    together.runs += 1
+    if not outcome.finite:
+        return
     together.count += 1
     together.logits_NC = together.logits_NC + outcome.logits["selected"]
     if not scratch:
@@ -149,7 +158,7 @@ def versions_of_all(
     together: Together, model: nn.Module, task: Task
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Yield what is made of several runs, and its logits [N, C]; of one alone, nothing."""
-    if together.count < 2:
+    if together.runs < 2 or not together.count:
         return
     if together.weights is not None:
         model.load_state_dict(together.weights)
@@ -190,8 +199,8 @@ def outcome_of(model: nn.Module, run: Run, task: Task, *, live: bool) -> Outcome
     average_NC, _ = logits_or_guess(model, task, task.reported)
     if diverged:
         log.warning(
-            "without %s, a run diverged by step %d: from there on it counts as guessing (%s)",
-            *(task.held.domain, diverged[0], run),
+            "without %s, a run diverged by step %d: from there on it counts as guessing%s (%s)",
+            *(task.held.domain, diverged[0], "" if best[0] else ", and no average has it", run),
         )
     selected_step, selected_NC, selected_weights = selected
     logits = {
@@ -201,7 +210,7 @@ def outcome_of(model: nn.Module, run: Run, task: Task, *, live: bool) -> Outcome
         "ensemble": total / len(steps),
     }
     curve = Curve(run, tuple(steps), *zip(*accuracies, strict=True))
-    return Outcome(curve, selected_step, logits, selected_weights)
+    return Outcome(curve, selected_step, logits, selected_weights, finite=best[0])
 
 
 def take_statistics(model: nn.Module, batches: Iterator[Batch], task: Task) -> None:

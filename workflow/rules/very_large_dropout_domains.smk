@@ -15,16 +15,18 @@ def domains_of(name):
         return DRAWN_DOMAINS
     found = sorted({Path(path).relative_to(folder).parts[0] for path in IMAGES[name]})
     for domain in found:
-        if not re.fullmatch(r"[\w .-]+", domain):
+        if not re.fullmatch(r"\w[\w .-]*", domain) or domain == "all domains":
             raise WorkflowError(
                 f"{workflow.configfiles[-1]}, data.{name}.location: the domain {domain!r} should "
-                "be named by letters, digits, spaces and ._- alone, as files are named after it: "
-                "rename its folder"
+                "begin with a letter or digit, hold but letters, digits, spaces and ._- (files are "
+                "named after it), and not be 'all domains': rename its folder"
             )
     return found
 
 
 DOMAINS = domains_of(DROPOUT.data)
+# Of images of one's own, which are held at once.
+IMAGES_MB = len(IMAGES[DROPOUT.data]) * 6 * (RUN.data[DROPOUT.data].size or 0) ** 2 // 10**6
 
 
 def of_domain(family):
@@ -91,7 +93,7 @@ for script, jobs in JOBS.items():
                 "../../envs/torch.yaml"
             threads: RUN.threads
             resources:
-                mem_mb=4000,
+                mem_mb=4000 + 2 * IMAGES_MB,
             params:
                 families=["--family", *families] if script == "fine_tune_with_dropout" else [],
                 settings=compact(settings if script == "fine_tune_with_dropout" else settings[0]),
@@ -123,7 +125,7 @@ rule compare_dropout:
         "../../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=2000 + IMAGES_MB,
     params:
         large_rate=DROPOUT.large_rate,
         bins=RUN.metrics.calibration_bins,

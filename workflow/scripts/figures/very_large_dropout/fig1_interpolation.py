@@ -94,11 +94,16 @@ def face(path: str) -> dict:
 
 
 def widest(interpolation: pd.DataFrame, axis: str, level: float) -> float:
-    """The largest reach of a normal interval over images of a mean over held-out domains."""
+    """The largest reach of a normal interval over images of a mean over held-out domains.
+
+    A report image is in all settings but one, in which it may be judged alike: at most, the errors
+    of so many settings add up. Unseen images are in one setting each.
+    """
     variance = interpolation[axis] * (1 - interpolation[axis]) / interpolation[f"n_{axis}"]
     by_point = variance.groupby([interpolation[key] for key in KEYS])
     errors = np.sqrt(by_point.sum()) / by_point.size()
-    return stats.norm.ppf((1 + level) / 2) * errors.max()
+    n_settings = by_point.size().max() - 1 if axis == "iid" else 1
+    return stats.norm.ppf((1 + level) / 2) * errors.max() * np.sqrt(max(n_settings, 1))
 
 
 if __name__ == "__main__":

@@ -12,15 +12,14 @@ from dissent.dropout_rate_curves import ARMS, Arm, arm_rows, rate_curves
 
 
 def main(arguments: argparse.Namespace) -> None:
-    tables = dropout.read(arguments, "runs", "methods")
-    figure, table = draw(*tables, arguments.run, arguments.level)
+    (runs,) = dropout.read(arguments, "runs")
+    figure, table = draw(runs, arguments.run, arguments.level)
     figures.save_figure(figure, table, arguments.output)
 
 
-def draw(
-    runs: pd.DataFrame, methods: pd.DataFrame, run: str, level: float
-) -> tuple[Figure, pd.DataFrame]:
+def draw(runs: pd.DataFrame, run: str, level: float) -> tuple[Figure, pd.DataFrame]:
     """The figure and what it draws."""
+    runs, methods, _ = dropout.on_shared(runs, (PLAIN, "more-data"), level)
     arms = [
         Arm("fine-tuning", ARMS[0], arm_rows(methods, PLAIN)),
         Arm("with more data", ARMS[1], arm_rows(methods, "more-data")),
@@ -30,4 +29,4 @@ def draw(
 
 if __name__ == "__main__":
     of = "of compare_dropout.py"
-    commandline.run(main, dropout.parser(__doc__, runs=of, methods=of).parse_args())
+    commandline.run(main, dropout.parser(__doc__, runs=of).parse_args())

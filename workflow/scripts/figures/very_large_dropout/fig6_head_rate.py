@@ -13,15 +13,16 @@ HEAD = "higher-head-rate"
 
 
 def main(arguments: argparse.Namespace) -> None:
-    tables = dropout.read(arguments, "runs", "methods", "mixtures")
-    figure, table = draw(tables, arguments.large_rate, arguments.run, arguments.level)
+    (runs,) = dropout.read(arguments, "runs")
+    figure, table = draw(runs, arguments.large_rate, arguments.run, arguments.level)
     figures.save_figure(figure, table, arguments.output)
 
 
 def draw(
-    tables: list[pd.DataFrame], large_rate: float, run: str, level: float
+    runs: pd.DataFrame, large_rate: float, run: str, level: float
 ) -> tuple[Figure, pd.DataFrame]:
-    """The figure of runs.csv, methods.csv and mixtures.csv, and what it draws."""
+    """The figure of runs.csv, and what it draws."""
+    tables = dropout.on_shared(runs, (PLAIN, HEAD), level)
     methods = tables[1]
     looks = dropout.rate_looks(methods["rate"])
     factor = methods.loc[methods["family"] == HEAD, "head_factor"].iloc[0]
@@ -40,6 +41,6 @@ def draw(
 
 if __name__ == "__main__":
     of = "of compare_dropout.py"
-    parser = dropout.parser(__doc__, runs=of, methods=of, mixtures=of)
+    parser = dropout.parser(__doc__, runs=of)
     parser.add_argument("--large-rate", required=True, type=float, help="rate that is compared")
     commandline.run(main, parser.parse_args())

@@ -13,13 +13,14 @@ POORER, HEAD = "poorer-model", "higher-head-rate"
 
 
 def main(arguments: argparse.Namespace) -> None:
-    tables = dropout.read(arguments, "runs", "methods", "mixtures")
-    figure, table = draw(tables, arguments.run, arguments.level)
+    (runs,) = dropout.read(arguments, "runs")
+    figure, table = draw(runs, arguments.run, arguments.level)
     figures.save_figure(figure, table, arguments.output)
 
 
-def draw(tables: list[pd.DataFrame], run: str, level: float) -> tuple[Figure, pd.DataFrame]:
-    """The figure of runs.csv, methods.csv and mixtures.csv, and what it draws."""
+def draw(runs: pd.DataFrame, run: str, level: float) -> tuple[Figure, pd.DataFrame]:
+    """The figure of runs.csv, and what it draws."""
+    tables = dropout.on_shared(runs, (PLAIN, HEAD, POORER), level)
     methods = tables[1]
     looks = dropout.rate_looks(methods["rate"])
     advanced = methods[(methods["family"] == POORER) & (methods["rate"] > 0)].iloc[0]
@@ -39,5 +40,5 @@ def draw(tables: list[pd.DataFrame], run: str, level: float) -> tuple[Figure, pd
 
 if __name__ == "__main__":
     of = "of compare_dropout.py"
-    parser = dropout.parser(__doc__, runs=of, methods=of, mixtures=of)
+    parser = dropout.parser(__doc__, runs=of)
     commandline.run(main, parser.parse_args())

@@ -19,14 +19,14 @@ from dissent.low_data_figures import counted, limits
 ROW = 0.2  # inches
 # Some gains are tens of times as large as others: the axis is linear up to here, then logarithmic.
 LINEAR_TO = 0.05
-TICKS = (0.02, 0.05, 0.2, 0.5)
+TICKS = (0.02, 0.05, 0.15, 0.5)
 MEAN = {"color": "black", "marker": "D", "markersize": 6, "linestyle": "none"}
 OF_SEVERAL = {name: dropout.NAMES[version] for name, version in VERSIONS.items()}
 # Comparisons under their headings; {} is the rate that is compared with other methods.
 BLOCKS = {
     "dropout over none": {
         r"rate-(.+)": r"rate \1",
-        "large-rate-over-half": "{} over the highest up to 0.5",
+        "large-rate-over-half": "{} over 0.5",
     },
     "dropout {} over plain": {
         f"large-rate-over-{version}": name for version, name in OF_SEVERAL.items()
