@@ -20,14 +20,15 @@ FORBIDDEN_CALLS = ("directory", "protected", "ancient", "touch", "temp", "dynami
 
 
 def rules():
-    """The rules of the `test` and `published` runs and of a model from a file, by name, parsed."""
+    """The rules of demo, `test` and `published` run and of a model from a file, parsed, by name."""
     table = Path(tempfile.mkdtemp()) / "models.csv"
     header, *rows = Path("config/models/test.csv").read_text().splitlines(keepends=True)
     mine = {"model": "mine", "category": "reinit", "source": "file", "architecture": "test_resnet"}
     mine |= {"location": "config/test.yaml", "sha256": "0" * 64}
     row = ",".join(mine.get(column, "") for column in header.strip().split(","))
     table.write_text("".join([header, *rows, row]))
-    return parsed("config/test.yaml", models=str(table)) | parsed("config/published.yaml")
+    runs = parsed("config/demo.yaml"), parsed("config/published.yaml")
+    return runs[0] | runs[1] | parsed("config/test.yaml", models=str(table))
 
 
 def parsed(run, **config):
