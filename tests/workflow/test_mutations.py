@@ -107,12 +107,12 @@ def lists_models(job: Traced) -> bool:
     return reads_all_models(job) or reads_all_candidates(job)
 
 
-TRAINED = [line.split(",")[0] for line in (ROOT / "config/models/test.csv").read_text().split()[1:]]
-MODELS = [*TRAINED, FILE_MODEL]
+ROWS = [line.split(",") for line in (ROOT / "config/models/test.csv").read_text().split()[1:]]
+# One without a category is fine-tuned with dropout, and compared with no others.
+MODELS = [*(model for model, category, *_ in ROWS if category), FILE_MODEL]
 OWN_MODEL = "captions-s0"
 # Of the pools of low_data_ensembles, and the data sets of its tasks.
-CANDIDATES = [
-    line.split(",")[0]
+CANDIDATES = [model for model, category, *_ in ROWS if category in ("reinit", "datasets")]
     for line in (ROOT / "config/models/test.csv").read_text().split()[1:]
     if line.split(",")[1] in ("reinit", "datasets")
 ]

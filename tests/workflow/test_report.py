@@ -64,7 +64,8 @@ def caption_of(path):
     if is_of_ensembling(path):
         return "worth_ensembling"
     stem, paper = Path(path).stem, Path(path).parent.name
-    return f"low_data_{stem}" if paper == "low_data_ensembles" else stem
+    prefix = {"low_data_ensembles": "low_data_", "very_large_dropout": "dropout_"}.get(paper, "")
+    return prefix + stem
 
 
 def test_every_figure_has_its_caption(page, figures):

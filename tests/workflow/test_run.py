@@ -87,12 +87,15 @@ DROPOUT = (
     *("gains", "matched", "calibration", "widths"),
 )
 DROPOUT_FIGURES = {f"dropout_{name}" for name in DROPOUT}
-DROPOUT_RUNS = {"dropout_fine-tuning", "dropout_linear", "compare_dropout"}
+COMPARED_DROPOUT = {"compare_dropout", *DROPOUT_FIGURES}
+DROPOUT_RUNS = {"dropout_fine-tuning", "dropout_linear"}
 FIGURES_AFTER_LOGITS = {*(f"fig{i}" for i in range(1, 8)), "worth_ensembling", *LOW_DATA_FIGURES}
 FIGURES = FIGURES_AFTER_LOGITS | DROPOUT_FIGURES
 AFTER_LOGITS = METRICS | FINE_TUNED | METHODS | FIGURES_AFTER_LOGITS | ENDS
 
-OF_ALL_CHECKPOINTS = TRAINING | LOGITS | FEATURES | {"count_costs"} | AFTER_LOGITS
+OF_ALL_CHECKPOINTS = (
+    TRAINING | LOGITS | FEATURES | {"count_costs"} | AFTER_LOGITS | DROPOUT_RUNS | COMPARED_DROPOUT
+)
 
 
 def stem(rule: str) -> str:
@@ -109,11 +112,11 @@ def stem(rule: str) -> str:
         # Imported by two.
         ("probes", {"mix_features", "probe_downstream", "fig6", "fig7", *ENDS}),
         # Imported by no script, but by a module of a module of one: all that follows runs too.
-        ("training/objectives", OF_ALL_CHECKPOINTS | DROPOUT_RUNS | DROPOUT_FIGURES),
-        ("logits", LOGITS | FEATURES | AFTER_LOGITS),
+        ("training/objectives", OF_ALL_CHECKPOINTS),
+        ("logits", LOGITS | FEATURES | AFTER_LOGITS | COMPARED_DROPOUT),
         # What is measured of fine-tunings does not make them anew.
-        ("choice_metrics", METHODS | LOW_DATA_FIGURES | ENDS),
-        ("dropout_metrics", {"compare_dropout", *DROPOUT_FIGURES, *ENDS}),
+        ("choice_metrics", METHODS | LOW_DATA_FIGURES | COMPARED_DROPOUT | ENDS),
+        ("dropout_metrics", COMPARED_DROPOUT | ENDS),
         ("figures", FIGURES | {"figures"}),
         # Used by the workflow itself alone.
         ("provenance/imports", set()),
@@ -153,6 +156,4 @@ def test_moving_a_pin_plans_just_the_jobs_of_that_environment(finished):
     environment = folder / "envs/torch.yaml"
     with edited(environment, environment.read_text() + "# another pin\n"):
         plan = planned(snakemake(folder, "--use-conda", "-n", "figures", PATH=path))
-    assert {stem(rule) for rule in plan} == (
-        TRAINING | LOGITS | FEATURES | {"count_costs"} | AFTER_LOGITS
-    )
+    assert {stem(rule) for rule in plan} == OF_ALL_CHECKPOINTS

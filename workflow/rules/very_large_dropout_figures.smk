@@ -39,7 +39,7 @@ for stem, (shows, tables, family) in OF_DROPOUT.items():
         f"{RESULTS}/figures/very_large_dropout/{stem}",
         f"dropout_{stem}",
         "Fine-tuning with Very Large Dropout",
-        {"figure": stem, "shows": shows},
+        {"figure": stem.split("_")[0].removeprefix("fig"), "shows": shows},
     )
     DROPOUT_FIGURES += files.values()
 
@@ -69,6 +69,6 @@ for stem, (shows, tables, family) in OF_DROPOUT.items():
             f"Figure: {shows}"
         shell:
             run_script(
-                "{params.tables:q} {params.large_rate:q} --run {params.run:q} --level {params.level}"
-                " --output {output:q}"
+                "--run {params.run:q} --level {params.level} {params.tables:q}"
+                " {params.large_rate:q} --output {output:q}"
             )
