@@ -113,9 +113,6 @@ MODELS = [*(model for model, category, *_ in ROWS if category), FILE_MODEL]
 OWN_MODEL = "captions-s0"
 # Of the pools of low_data_ensembles, and the data sets of its tasks.
 CANDIDATES = [model for model, category, *_ in ROWS if category in ("reinit", "datasets")]
-    for line in (ROOT / "config/models/test.csv").read_text().split()[1:]
-    if line.split(",")[1] in ("reinit", "datasets")
-]
 TASKS = ("digits",)
 NAMES_SHOWN = 4
 OLD = 631152000  # 1990
