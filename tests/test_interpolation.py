@@ -96,7 +96,7 @@ def start(checkpoint, examples, held):
     """The network that every way starts at, and the images it learns from."""
     model, card = load_checkpoint(checkpoint)
     model.reset_classifier(len(examples.classes))
-    limited = with_images(held, examples.labels, SETTINGS["images"])
+    limited = with_images(held, SETTINGS["images"])
     train = np.concatenate([*limited.train.values()])
     fit_linear_head(
         model, examples.images_NHW[train], examples.labels[train], card["preprocessing"]

@@ -334,7 +334,7 @@ def test_rates_seeds_kinds_and_widths_matter(fitted):
 
 def test_outputs_are_standardised_by_training_images(checkpoint, examples):
     model, card = start_of(checkpoint, HELD_OUT, examples.classes)
-    held = with_images(leave_out(examples, HELD_OUT), examples.labels, 20)
+    held = with_images(leave_out(examples, HELD_OUT), 20)
     blocks = residual_blocks(model, "it", 3)
 
     def outputs(strength):
@@ -388,7 +388,7 @@ def test_too_wide_a_probe_is_refused(checkpoint, examples):
 def test_the_unseen_domain_and_unused_images_teach_nothing(fitted, checkpoint, examples):
     """Other images in the held-out domain, and in training beyond `images`, change no curve."""
     held = leave_out(examples, HELD_OUT)
-    limited = with_images(held, examples.labels, SETTINGS["images"])
+    limited = with_images(held, SETTINGS["images"])
     images_NHW = examples.images_NHW.copy()
     for domain, positions in held.train.items():
         images_NHW[np.setdiff1d(positions, limited.train[domain])] = 255

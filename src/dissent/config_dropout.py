@@ -179,7 +179,7 @@ class DropoutOnDomains(Section):
     linear: Linear | None = None
     interpolation: Interpolation | None = None
     families_per_job: Positive = Field(
-        1, description="Families that share a job, of those that train the network"
+        1, description="Families of runs that share a job"
     )
 
 

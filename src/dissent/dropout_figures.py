@@ -15,12 +15,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from dissent import commandline, figures
-from dissent.dropout_metrics import (
-    ALL_DOMAINS,
-    CONFIGURATION,
-    methods_table,
-    mixtures_table,
-)
+from dissent.dropout_metrics import ALL_DOMAINS, CONFIGURATION, methods_table, mixtures_table
 from dissent.low_data_figures import counted, limits
 from dissent.tables import read_table
 
@@ -261,12 +256,16 @@ def counts(runs: pd.DataFrame, families: Iterable[str]) -> list[str]:
     made = {}
     for family in families:
         rows = runs[(runs["family"] == family) & runs["seed"].notna()]
-        n_configurations = len(rows[["learning_rate", "weight_decay"]].drop_duplicates())
-        what = counted(n_configurations, "configuration"), counted(rows["seed"].nunique(), "seed")
-        made.setdefault(" with ".join(what), []).append(FAMILIES[family])
+        made.setdefault(" with ".join(replicates(rows)), []).append(FAMILIES[family])
     fine_tunings = "; ".join(f"{what} ({', '.join(names)})" for what, names in made.items())
     sentence = f"Runs for each domain and rate: {fine_tunings}"
     return [images(runs), *textwrap.wrap(sentence, FOOTNOTE_CHARACTERS)]
+
+
+def replicates(rows: pd.DataFrame) -> tuple[str, str]:
+    """How many configurations and seeds rows of runs.csv or curves.csv are of."""
+    n_configurations = len(rows[CONFIGURATION].drop_duplicates())
+    return counted(n_configurations, "configuration"), counted(rows["seed"].nunique(), "seed")
 
 
 def few_ticks(axes: Axes) -> None:

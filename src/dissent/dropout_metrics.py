@@ -2,7 +2,7 @@
 
 Accuracy on the domains that a run saw (i.i.d.) is the unweighted mean of the accuracies on their
 report splits, whatever their sizes; that on the unseen domain (o.o.d.) is on all its examples.
-Negative log-likelihood and calibration error weigh examples alike. `runs` is the table of
+Negative log-likelihood and calibration error weigh examples so too. `runs` is the table of
 `runs_table`, `curves` that of `curves_table`.
 """
 

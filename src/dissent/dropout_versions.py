@@ -100,7 +100,7 @@ def fine_tune_family(
     scratch = family == SCRATCH
     model, card = start_of(checkpoint, held.domain, examples.classes)
     start = copy_of(model.state_dict())
-    limited = with_images(held, examples.labels, settings["images"])
+    limited = with_images(held, settings["images"])
     task = Task(examples, limited, card["preprocessing"], settings)
     rows: list[tuple[Entry, np.ndarray, np.ndarray, np.ndarray]] = []
     curves: list[Curve] = []

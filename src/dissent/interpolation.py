@@ -49,7 +49,7 @@ def interpolate(
     as guessing.
     """
     model, card = start_of(checkpoint, held.domain, examples.classes)
-    limited = with_images(held, examples.labels, settings["images"])
+    limited = with_images(held, settings["images"])
     task = Task(examples, limited, card["preprocessing"], settings)
     train = np.concatenate([*limited.train.values()])
     # That function computes on the CPU alone.

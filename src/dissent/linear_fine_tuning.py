@@ -90,7 +90,7 @@ def fit_family(
     Raises InputError if no such residual blocks are found, or if a run keeps too many features.
     """
     model, card = start_of(checkpoint, held.domain, examples.classes)
-    limited = with_images(held, examples.labels, settings["images"])
+    limited = with_images(held, settings["images"])
     task = Task(examples, limited, card["preprocessing"], settings)
     blocks = residual_blocks(model, card["architecture"], settings["blocks"])
     runs = [Run(**run) for run in settings["runs"]]

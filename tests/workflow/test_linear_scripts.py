@@ -1,4 +1,4 @@
-"""The scripts that fit frozen networks and that measure between networks."""
+"""The script of very large dropout, where it fits frozen networks or measures between networks."""
 
 import importlib.util
 from argparse import Namespace
@@ -15,7 +15,7 @@ from dissent.examples import read_examples, write_examples
 from dissent.files import sha256
 from dissent.tables import read_table
 
-SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts" / "finetuned"
+SCRIPT = Path(__file__).parents[2] / "workflow/scripts/finetuned/fine_tune_with_dropout.py"
 SHARED = {
     "batch_size": 2,
     "images": None,
@@ -32,14 +32,9 @@ RUNS = [
 WAY = {"learning_rate": 0.001, "steps": 1}
 
 
-def load(name):
-    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-LINEAR, INTERPOLATE = load("fine_tune_linearly"), load("interpolate")
+spec = importlib.util.spec_from_file_location(SCRIPT.stem, SCRIPT)
+FINE_TUNE = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(FINE_TUNE)
 
 
 @pytest.fixture(autouse=True)
@@ -77,12 +72,19 @@ def arguments(tmp_path_factory):
 
 def linear(arguments, output, **changes):
     settings = {"runs": RUNS, "blocks": 3, "steps": 4, "checkpoints": 2, **SHARED}
-    LINEAR.main(Namespace(**{**arguments, "settings": settings, "output": output, **changes}))
+    run("linear", settings, output, arguments | changes)
 
 
 def interpolate(arguments, output, **changes):
     settings = {"mild": WAY, "long": WAY | {"steps": 2}, "points": 4, "weight_decay": 0, **SHARED}
-    INTERPOLATE.main(Namespace(**{**arguments, "settings": settings, "output": output, **changes}))
+    run("interpolation", settings, output, arguments | changes)
+
+
+def run(family, settings, output, arguments):
+    of_family = {"family": family, "settings": settings, "output": output}
+    of_family["checkpoint"] = arguments["checkpoint"]
+    lists = {name: [value] for name, value in of_family.items()}
+    FINE_TUNE.main(Namespace(**{**arguments, **lists}))
 
 
 def test_linear_runs_are_written_and_read(arguments, tmp_path):

@@ -4,7 +4,6 @@ from dissent import config_dropout
 
 DROPOUT = RUN.very_large_dropout.domains
 FAMILIES = config_dropout.families(DROPOUT)
-# What does not go through fine_tune_with_dropout.py.
 LINEAR, INTERPOLATION = "linear", "interpolation"
 
 
@@ -39,16 +38,6 @@ def of_all_domains(family):
     return expand(of_domain(family), domain=DOMAINS)
 
 
-# The families that train the network share a script, and a job where the run asks for that.
-TRAINED = [family for family in FAMILIES if family not in (LINEAR, INTERPOLATION)]
-JOBS = {
-    "fine_tune_with_dropout": [
-        TRAINED[at : at + DROPOUT.families_per_job]
-        for at in range(0, len(TRAINED), DROPOUT.families_per_job)
-    ],
-    "fine_tune_linearly": [[LINEAR]] if LINEAR in FAMILIES else [],
-    "interpolate": [[INTERPOLATION]] if INTERPOLATION in FAMILIES else [],
-}
 RUNS_OF_FAMILIES = [
     file for family in FAMILIES if family != INTERPOLATION for file in of_all_domains(family)
 ]
@@ -63,48 +52,47 @@ METRICS_FILES += [*DROPOUT_TABLES.values(), *INTERPOLATION_TABLE]
 STATISTICS.append(f"{DROPOUT_METRICS}/statistics.csv")
 
 
-for script, jobs in JOBS.items():
-    for families in jobs:
-        settings = [FAMILIES[family] for family in families]
+for at in range(0, len(FAMILIES), DROPOUT.families_per_job):
+    families = list(FAMILIES)[at : at + DROPOUT.families_per_job]
 
-        rule:
-            name:
-                f"dropout_{families[0]}"
-            input:
-                **code(f"finetuned/{script}.py"),
-                data=data_file(DROPOUT.data),
-                checkpoints=[
-                    checkpoint_file(
-                        DROPOUT.poorer_model.model if family == "poorer-model" else DROPOUT.model
-                    )
-                    for family in families
-                ],
-            output:
-                [of_domain(family) for family in families],
-            log:
-                f"{LOGS}/{families[0]}/{{domain}}.log",
-            benchmark:
-                f"{LOGS}/benchmarks/{families[0]}/{{domain}}.tsv"
-            wildcard_constraints:
-                domain=one_of(DOMAINS),
-            # The longest jobs of the run: the scheduler should not leave them for last.
-            priority: 1
-            conda:
-                "../../envs/torch.yaml"
-            threads: RUN.threads
-            resources:
-                mem_mb=4000 + 2 * IMAGES_MB,
-            params:
-                families=["--family", *families] if script == "fine_tune_with_dropout" else [],
-                settings=compact(settings if script == "fine_tune_with_dropout" else settings[0]),
-            message:
-                f"Fine-tuning without {{wildcards.domain}}: {', '.join(families)}"
-            shell:
-                run_script(
-                    "--data {input.data:q} --held-out {wildcards.domain:q} {params.families:q}"
-                    " --checkpoint {input.checkpoints:q} --settings {params.settings:q}"
-                    " --threads {threads} --output {output:q}"
+    rule:
+        name:
+            f"dropout_{families[0]}"
+        input:
+            **code("finetuned/fine_tune_with_dropout.py"),
+            data=data_file(DROPOUT.data),
+            checkpoints=[
+                checkpoint_file(
+                    DROPOUT.poorer_model.model if family == "poorer-model" else DROPOUT.model
                 )
+                for family in families
+            ],
+        output:
+            [of_domain(family) for family in families],
+        log:
+            f"{LOGS}/{families[0]}/{{domain}}.log",
+        benchmark:
+            f"{LOGS}/benchmarks/{families[0]}/{{domain}}.tsv"
+        wildcard_constraints:
+            domain=one_of(DOMAINS),
+        # The longest jobs of the run: the scheduler should not leave them for last.
+        priority: 1
+        conda:
+            "../../envs/torch.yaml"
+        threads: RUN.threads
+        resources:
+            mem_mb=4000 + 2 * IMAGES_MB,
+        params:
+            families=families,
+            settings=[compact(FAMILIES[family]) for family in families],
+        message:
+            f"Fine-tuning without {{wildcards.domain}}: {', '.join(families)}"
+        shell:
+            run_script(
+                "--data {input.data:q} --held-out {wildcards.domain:q} --family {params.families:q}"
+                " --checkpoint {input.checkpoints:q} --settings {params.settings:q}"
+                " --threads {threads} --output {output:q}"
+            )
 
 
 rule compare_dropout:

@@ -1,4 +1,4 @@
-"""Fine-tune a checkpoint with dropout on all domains but one; write what the networks predict."""
+"""Fine-tune checkpoints, with dropout, on all domains but one; write what the networks predict."""
 
 import argparse
 import json
@@ -9,7 +9,10 @@ from dissent.domains import leave_out
 from dissent.dropout_runs import write_runs
 from dissent.dropout_versions import fine_tune_family
 from dissent.examples import read_examples
+from dissent.files import write_table
 from dissent.finetuning import use
+from dissent.interpolation import interpolate
+from dissent.linear_fine_tuning import fit_family
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -21,7 +24,14 @@ def main(arguments: argparse.Namespace) -> None:
         strict=True,
     )
     for family, checkpoint, settings, output in jobs:
-        write_runs(output, fine_tune_family(family, checkpoint, examples, held, settings), examples)
+        if family == "interpolation":
+            write_table(interpolate(checkpoint, examples, held, settings), output)
+            continue
+        if family == "linear":
+            runs = fit_family(checkpoint, examples, held, settings)
+        else:
+            runs = fine_tune_family(family, checkpoint, examples, held, settings)
+        write_runs(output, runs, examples)
 
 
 if __name__ == "__main__":
@@ -32,16 +42,23 @@ if __name__ == "__main__":
         "--family",
         required=True,
         nargs="+",
-        help="what kinds of runs; those of `scratch` take the architecture alone",
+        help="what kinds of runs: `linear` fits frozen networks, `interpolation` measures between a "
+        "checkpoint and its fine-tunings, those of `scratch` take the architecture alone, and all "
+        "others fine-tune the network",
     )
     parser.add_argument("--checkpoint", required=True, nargs="+", type=Path, help="of each family")
     parser.add_argument(
         "--settings",
         required=True,
+        nargs="+",
         type=json.loads,
-        help="JSON: of each family {runs: [{rate, learning_rate, weight_decay, head_factor, seed}, "
-        "...], steps, batch_size, images, checkpoints, momentum, decays, augmentation, masks}",
+        help="of each family, JSON: {batch_size, images, momentum, decays, augmentation} and {runs: "
+        "[{rate, learning_rate, weight_decay, head_factor, seed}, ...], steps, checkpoints, masks}; "
+        "`linear` has no masks, but blocks, and kind and width in a run; `interpolation` has {mild: "
+        "{learning_rate, steps}, long: {learning_rate, steps}, points, weight_decay} in their place",
     )
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--output", required=True, nargs="+", type=Path, help="of each family")
+    parser.add_argument(
+        "--output", required=True, nargs="+", type=Path, help="of each family; CSV of interpolation"
+    )
     commandline.run(main, parser.parse_args())

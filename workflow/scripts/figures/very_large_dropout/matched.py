@@ -52,12 +52,10 @@ def draw(
     ]
     handles += [figures.handle(f"held out: {domain}", **look) for domain, look in domains.items()]
     figure.legend(handles=handles, loc="outside upper center", ncols=4)
-    n_configurations = len(own[["learning_rate", "weight_decay"]].drop_duplicates())
     figures.footnote(
         figure,
         run,
-        f"{counted(len(domains), 'held-out domain')}, "
-        f"{counted(n_configurations, 'configuration')}, {counted(own['seed'].nunique(), 'seed')}; "
+        f"{', '.join([counted(len(domains), 'held-out domain'), *dropout.replicates(own)])}; "
         "lines: checkpoints in order, mean of runs",
         "Vertical lines, and right: at the highest i.i.d. accuracy that no dropout and the rate "
         "both reach; learning rates may differ there",
