@@ -42,9 +42,9 @@ if __name__ == "__main__":
         "--family",
         required=True,
         nargs="+",
-        help="what kinds of runs: `linear` fits frozen networks, `interpolation` measures between a "
-        "checkpoint and its fine-tunings, those of `scratch` take the architecture alone, and all "
-        "others fine-tune the network",
+        help="what kinds of runs: `linear` fits frozen networks, `interpolation` measures between "
+        "a checkpoint and its fine-tunings, those of `scratch` take the architecture alone, and "
+        "all others fine-tune the network",
     )
     parser.add_argument("--checkpoint", required=True, nargs="+", type=Path, help="of each family")
     parser.add_argument(
@@ -52,10 +52,10 @@ if __name__ == "__main__":
         required=True,
         nargs="+",
         type=json.loads,
-        help="of each family, JSON: {batch_size, images, momentum, decays, augmentation} and {runs: "
-        "[{rate, learning_rate, weight_decay, head_factor, seed}, ...], steps, checkpoints, masks}; "
-        "`linear` has no masks, but blocks, and kind and width in a run; `interpolation` has {mild: "
-        "{learning_rate, steps}, long: {learning_rate, steps}, points, weight_decay} in their place",
+        help="of each family, JSON: {batch_size, images, momentum, decays, augmentation} and "
+        "{runs: [{rate, learning_rate, weight_decay, head_factor, seed}, ...], steps, checkpoints, "
+        "masks}; `linear` has no masks, but blocks, and kind and width in a run; `interpolation` "
+        "has {mild: {learning_rate, steps}, long: {learning_rate, steps}, points, weight_decay}",
     )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument(
