@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-FAMILIES = ("workflow", "torch", "analysis")
+FAMILIES = ("workflow", "torch", "text", "analysis")
 UV_COMPILE = (
     *("uv", "pip", "compile", "--quiet", "--universal", "--python-version", "3.11"),
     *("--no-emit-index-url", "--custom-compile-command", "make lock"),

@@ -18,7 +18,7 @@ from dissent.config_table_checks import models_on
 
 ROOT = Path(__file__).parents[1]
 # Runs whose models are the user's.
-TEMPLATES = {"image_folder", "domain_folder"}
+TEMPLATES = {"image_folder", "domain_folder", "text_models"}
 
 RUN = """\
 run: demo
@@ -639,7 +639,7 @@ def test_mistake_on_the_command_line_is_not_blamed_on_the_file(write):
         ("convnext,0", "convnxt,0", "recipe: 'convnxt' is no recipe (did you mean 'convnext'?)"),
         ("convnext,0", "convnext,x", "seed: should be a valid integer"),
         ("convnext,0", "convnext,-1", "seed: should be greater than or equal to 0, not '-1'"),
-        ("train,convnext", "timm,", "source: should be 'train', 'file' or 'predictions', not 'ti"),
+        ("train,convnext", "timm,", "source: should be 'train', 'file', 'predictions' or 'transf"),
         ("convnext,0", ",0", "recipe: should not be empty where source is 'train'"),
         ("convnext,0", "convnext,", "seed: should not be empty where source is 'train'"),
         ("convnext,0,,,", "convnext,0,,,x", "location: should be empty where source is 'train'"),

@@ -59,6 +59,24 @@ def test_content_digest_of_labels_alone_depends_on_them():
     assert alone.content_sha256 == examples(images_NHW=None, groups=("x",) * 3).content_sha256
 
 
+def test_sentences_are_kept_and_part_of_the_content(tmp_path):
+    pairs = (("A dog.", "Ein Hund – 'so'."), ("a\tb", '"c"'), ("x", "y"))
+    written = examples(images_NHW=None, sentences=pairs)
+    write_examples(tmp_path / "pairs", written)
+    assert read_examples(tmp_path / "pairs").sentences == pairs
+    others = [(), pairs[::-1], tuple((first + second, "") for first, second in pairs)]
+    digests = {examples(images_NHW=None, sentences=other).content_sha256 for other in others}
+    assert len(digests | {written.content_sha256}) == 4
+    write_examples(tmp_path / "none", examples())
+    assert read_examples(tmp_path / "none").sentences == ()
+
+
+def test_digests_without_sentences_stay_as_they_were():
+    # Computed before there were any; files of predictions hold such digests.
+    before = "966e7a2972e82e2edd3a59ca8ccc5dd11141ee3152146d67243219cf2a1fba7c"
+    assert examples().content_sha256 == before
+
+
 def test_ids_digest_depends_on_the_order():
     assert examples().ids_sha256 != examples(ids=("b", "a", "c")).ids_sha256
 

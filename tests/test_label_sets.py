@@ -240,6 +240,85 @@ def test_names_that_look_like_something_else_stay_text(tmp_path, suffix):
     assert made.groups == names
 
 
+COLA = 'gj04\t1\t\tThe cat\'s "toy", she said\ngj04\t0\t*\t"Cat the sat.\ncj99\t1\t\tNA\n'
+COLA_LAYOUT = {
+    "ids": "cola-{:05d}",
+    "label": "label",
+    "groups": "source",
+    "sentences": ["sentence"],
+    "header": ["source", "label", "star", "sentence"],
+}
+ACCEPTABILITY = ("unacceptable", "acceptable")
+
+
+def test_a_tsv_of_sentences_needs_neither_header_nor_quoting(tmp_path):
+    made = read(write(tmp_path, "a.tsv", COLA), ACCEPTABILITY, **COLA_LAYOUT)
+    assert made.sentences == (('The cat\'s "toy", she said',), ('"Cat the sat.',), ("NA",))
+    assert made.labels.tolist() == [1, 0, 1]
+    assert made.ids == ("cola-00000", "cola-00001", "cola-00002")
+    assert made.groups == ("gj04", "gj04", "cj99")
+    assert made.images_NHW is None
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".json", ".parquet"])
+@pytest.mark.parametrize("labels", [["dog", "fish", "cat"], ["1", "2", "0"], [1, 2, 0]])
+def test_pairs_of_sentences_have_labels_by_name_or_number(tmp_path, suffix, labels):
+    pairs = [("007", "one, two"), ("null", "1.0"), ("A – b;", "c")]
+    table = pd.DataFrame(pairs, columns=["premise", "hypothesis"]).assign(label=labels)
+    if suffix in (".csv", ".tsv"):
+        content = table.to_csv(index=False, sep="," if suffix == ".csv" else "\t")
+    else:
+        content = table if suffix == ".parquet" else table.to_dict("records")
+    layout = NUMBERED | {"sentences": ["premise", "hypothesis"]}
+    made = read(write(tmp_path, f"a{suffix}", content), **layout)
+    assert made.sentences == tuple(pairs)
+    assert made.labels.tolist() == [1, 2, 0]
+
+
+def test_names_that_are_numbers_come_before_numbers_of_classes(tmp_path):
+    path = write(tmp_path, "a.csv", "label,text\n1,a\n0,b\n1,c\n")
+    layout = NUMBERED | {"sentences": ["text"]}
+    assert read(path, ("1", "0"), **layout).labels.tolist() == [0, 1, 0]
+    assert read(path, ("no", "yes"), **layout).labels.tolist() == [1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("content", "layout", "sentence"),
+    [
+        (
+            COLA.replace("\t0\t", "\t2\t"),
+            {},
+            "row 2: has the number 2 for a class, and the classes have names, 'unacceptable', "
+            "'acceptable': give as `classes` the names in the file, or number its labels from 0",
+        ),
+        (
+            COLA.replace("\t0\t", "\tunaceptable\t"),
+            {},
+            "row 2: 'unaceptable' is no class .did you mean 'unac",
+        ),
+        (COLA.replace("\t0\t", "\t\t"), {}, "row 2: has no label: give one"),
+        (COLA.replace('"Cat the sat.', " "), {}, "row 2: has no sentence in column 'sentence': g"),
+        (COLA.replace('\t"Cat the sat.', ""), {}, "row 2: has no sentence in column 'sentence'"),
+        (COLA, {"sentences": ["text"]}, "no column 'text': .* as `sentences` under `labels`"),
+        (COLA, {"header": ["a", "label"]}, "4 columns in its first row: name each as `header`"),
+        (COLA.replace("sat.", "sat.\tfast"), {}, "cannot be read as tsv"),
+        ("", {}, "holds no rows: give a file with one for each example"),
+    ],
+)
+def test_sentences_that_cannot_be_read_are_refused(tmp_path, content, layout, sentence):
+    path = write(tmp_path, "a.tsv", content)
+    with pytest.raises(InputError, match=sentence) as refused:
+        read(path, ACCEPTABILITY, **COLA_LAYOUT | layout)
+    assert str(refused.value).startswith(str(path))
+    assert "\n" not in str(refused.value)
+
+
+def test_an_array_has_no_sentences(tmp_path):
+    path = write(tmp_path, "a.npy", np.arange(3))
+    with pytest.raises(InputError, match="has no columns: leave `sentences` out, or give a table"):
+        read(path, **NUMBERED, sentences=["text"])
+
+
 def test_splits_larger_than_the_labels_are_refused(tmp_path):
     with pytest.raises(InputError, match="splits ask for 4 examples, there are 3"):
         read(write(tmp_path, "a.csv", TABLE), splits={"report": 4})

@@ -27,6 +27,12 @@ def permutation_p(
     (1 + count) / (1 + permutations), which is never too small (Phipson and Smyth 2010); of so few
     models that all deals can be listed, the exact share.
     """
+    if min(large_P.sum(), (~large_P).sum()) == 1:
+        # Which scipy refuses: each model in turn is the one that stands alone.
+        others_P = (values_P.sum() - values_P) / (len(values_P) - 1)
+        apart_P = np.abs(values_P - others_P).round(12)
+        alone = large_P if large_P.sum() == 1 else ~large_P
+        return float((apart_P >= apart_P[alone]).mean())
 
     def difference(large: np.ndarray, small: np.ndarray, axis: int) -> np.ndarray:
         # Rounded, so that deals of equal difference tie whatever the order of their sums.

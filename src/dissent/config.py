@@ -136,6 +136,9 @@ def _compared_data(config: Mapping) -> Iterator[Problem]:
     metrics, dropout = config.get("metrics", {}), config.get("very_large_dropout")
     elsewhere = [config.get("low_data_ensembles")]
     elsewhere += [dropout.get("domains")] if isinstance(dropout, Mapping) else []
+    connectivity = config.get("linear_connectivity")
+    if isinstance(connectivity, Mapping):
+        elsewhere += [connectivity.get("text"), connectivity.get("images")]
     if any(section is not None for section in elsewhere) or not isinstance(metrics, Mapping):
         return
     if "data" not in metrics:

@@ -1,9 +1,11 @@
 """What is wrong between parts of a run file that are right in themselves."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from dissent.commandline import InputError
+from dissent.config_connectivity_checks import connectivity_conflicts
 from dissent.config_data import (
     LEAVES,
     MOST_SCANS,
@@ -11,8 +13,10 @@ from dissent.config_data import (
     RELABELLING_LEAVES,
     DataSet,
     Download,
+    Labels,
 )
 from dissent.config_dropout import DOMAINS, KINDS, DropoutOnDomains, dropout_conflicts
+from dissent.config_fit import UNPREDICTABLE, predictable, uncompared, unfit
 from dissent.config_low_data import SECTION, SPLITS, LowDataEnsembles, fine_tuning_conflicts
 from dissent.config_papers import NoOneRepresentation
 from dissent.config_shapes import NEEDED_LEAVES, OPTIONAL_LEAVES, Recipe, Run
@@ -23,18 +27,9 @@ from dissent.fetching import local_path
 STEERING_LEAVES = {"pretraining_steps", "teacher"}
 # Keyword arguments of timm that say what a model is for, not what it is like.
 NO_OPTIONS = {"pretrained", "features_only", "in_chans", "num_classes", "drop_rate"}
-# Why a data set is unfit where another value of a trait is needed.
-UNFIT = {
-    ("multi_label", False): "is multi-label",
-    ("multi_label", True): "has one label an example",
-    ("images", True): "has no images",
-    ("grey", True): "is in colour, and recipes train on grey images",
-    ("captions", True): "has no captions",
-}
-# The splits of the images that no split names.
-FURTHER_SPLITS = {"folder": ("report",), "domain_folder": SPLITS}
+# Of a repository of models. A path with a dot in front (./org/name) is none.
+HUB_ID = r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*"
 UNSEEN = "is no data set of kind 'handwritten' with a split 'train'"
-UNPREDICTABLE = "is no data set with examples of its own and one label each"
 
 
 def run_conflicts(run: Run) -> Iterator[Problem]:
@@ -49,7 +44,7 @@ def run_conflicts(run: Run) -> Iterator[Problem]:
             yield ("recipes", name, "options", option), what
     for index, name in enumerate(metrics.data):
         where = ("metrics", "data", index)
-        yield from _unfit(run, where, name, (metrics.report_split,), multi_label=False)
+        yield from unfit(run, where, name, (metrics.report_split,), multi_label=False)
     if metrics.calibration_split == metrics.report_split:
         yield ("metrics", "calibration_split"), "should differ from report_split"
     if paper:
@@ -64,7 +59,7 @@ def run_conflicts(run: Run) -> Iterator[Problem]:
         elif not dropout.soups:
             yield ("very_large_dropout",), "needs 'domains' or 'soups'"
     if run.linear_connectivity:
-        yield from _hans_conflicts(run, run.linear_connectivity.published.hans)
+        yield from connectivity_conflicts(run, run.linear_connectivity)
     for where, file in downloads(run):
         for at, what in address_conflicts(file.location, file.sha256, file.licence):
             yield (*where, *at), what
@@ -76,14 +71,35 @@ def _data_conflicts(run: Run, name: str, data: DataSet) -> Iterator[Problem]:
     leaves = RELABELLING_LEAVES if relabels else LEAVES[data.kind]
     beside = " beside 'relabels'" if relabels else ""
     for leaf, value in data:
-        if leaves.get(leaf) and not value:
+        # A share of 0 is given.
+        given = value not in (None, {}, "")
+        if leaves.get(leaf) and not given:
             yield ("data", name), f"kind {data.kind!r} needs {leaf!r} as well"
-        elif leaf not in {*leaves, "kind", "seed"} and value:
+        elif leaf not in {*leaves, "kind", "seed"} and given:
             yield ("data", name, leaf), f"kind {data.kind!r} has no {leaf!r}{beside}"
     if data.kind == "domains" and (images := sum(data.splits.values())) > MOST_SCANS:
         what = f"should be {MOST_SCANS} images of each domain at most altogether, not {images}"
         yield ("data", name, "splits"), f"{what}: there are no more handwritten ones"
     yield from _reference_conflicts(run, name, data, set(leaves))
+    if data.kind == "labels" and data.labels:
+        for at, what in _column_conflicts(data.labels, bool(relabels)):
+            yield ("data", name, "labels", *at), what
+
+
+def _column_conflicts(labels: Labels, relabels: bool) -> Iterator[Problem]:
+    """Columns of a file of labels that it does not have, or has no use for."""
+    if labels.sentences and relabels:
+        yield ("sentences",), "should be left out beside 'relabels', which brings its own examples"
+    if labels.array and (labels.sentences or labels.header):
+        leaf = "sentences" if labels.sentences else "header"
+        yield (leaf,), "should be left out beside 'array': an npz file has no columns"
+    named: list[tuple[Where, str]] = [(("label",), labels.label or "label")]
+    named += [(("ids",), labels.ids)] if "{" not in labels.ids else []
+    named += [(("groups",), labels.groups)] if labels.groups else []
+    named += [(("sentences", index), column) for index, column in enumerate(labels.sentences)]
+    for at, column in named if labels.header else ():
+        if column not in labels.header:
+            yield at, not_among(column, labels.header, "is not among the columns of header")
 
 
 def _reference_conflicts(run: Run, name: str, data: DataSet, leaves: set[str]) -> Iterator[Problem]:
@@ -112,7 +128,7 @@ def _recipe_data_conflicts(run: Run, name: str, recipe: Recipe) -> Iterator[Prob
     fit = []
     for at, data, wanted in used:
         where = ("recipes", name, *at)
-        problems = list(_unfit(run, where, data, ("train",), images=True, grey=True, **wanted))
+        problems = list(unfit(run, where, data, ("train",), images=True, grey=True, **wanted))
         yield from problems
         if not problems:
             fit.append((where, data))
@@ -129,16 +145,16 @@ def _data_of_paper(run: Run, paper: NoOneRepresentation) -> Iterator[Problem]:
     """No One Representation: the data sets that it names, and the splits it needs of them."""
     top, tune = "no_one_representation", run.metrics.calibration_split
     splits = ("train", tune) if paper.feature_mixing else (tune,) if paper.greedy else ()
-    yield from _uncompared(run, (top, "data"), paper.data, splits)
+    yield from uncompared(run, (top, "data"), paper.data, splits)
     for index, data in enumerate(paper.calibration):
-        yield from _uncompared(run, (top, "calibration", index), data, (tune,))
+        yield from uncompared(run, (top, "calibration", index), data, (tune,))
     if paper.shift:
-        yield from _uncompared(run, (top, "shift", "original"), paper.shift.original)
+        yield from uncompared(run, (top, "shift", "original"), paper.shift.original)
         for index, data in enumerate(paper.shift.shifted):
-            yield from _uncompared(run, (top, "shift", "shifted", index), data)
+            yield from uncompared(run, (top, "shift", "shifted", index), data)
     if paper.downstream:
         where, splits = (top, "downstream", "data"), ("train", run.metrics.report_split)
-        yield from _unfit(run, where, paper.downstream.data, splits, multi_label=True)
+        yield from unfit(run, where, paper.downstream.data, splits, multi_label=True)
 
 
 def _base_model_conflicts(paper: NoOneRepresentation) -> Iterator[Problem]:
@@ -152,87 +168,24 @@ def _base_model_conflicts(paper: NoOneRepresentation) -> Iterator[Problem]:
         yield where, f"{base!r} is the base model; start from others"
 
 
-def _hans_conflicts(run: Run, name: str) -> Iterator[Problem]:
-    """Linear Connectivity: a data set whose subsets are told apart."""
-    where = ("linear_connectivity", "published", "hans")
-    problems = list(_uncompared(run, where, name))
-    yield from problems
-    grouped = [
-        key
-        for key, data in run.data.items()
-        if data.kind == "hans" or (data.labels and data.labels.groups)
-    ]
-    if not problems and name not in grouped:
-        yield where, not_among(name, grouped, "has no groups")
-
-
 def _task_conflicts(run: Run, section: LowDataEnsembles) -> Iterator[Problem]:
     """Low-Data Ensembles: data sets of tasks, and the splits that are needed of them."""
     for name, task in section.tasks.items():
         where = (SECTION, "tasks", name)
         if name.endswith(".csv"):
             yield where, "should not end in '.csv', as it names a folder beside tables"
-        yield from _unfit(run, (*where, "data"), task.data, SPLITS, multi_label=False, images=True)
+        yield from unfit(run, (*where, "data"), task.data, SPLITS, multi_label=False, images=True)
 
 
 def _domain_conflicts(run: Run, section: DropoutOnDomains) -> Iterator[Problem]:
     """Very Large Dropout: a data set of domains with all splits, and training on it."""
     where, found = (*DOMAINS, "data"), [n for n, data in run.data.items() if data.kind in KINDS]
     if section.data in found:
-        yield from _unfit(run, where, section.data, SPLITS)
+        yield from unfit(run, where, section.data, SPLITS)
         yield from dropout_conflicts(section, run.data[section.data].splits.get("train"))
     else:
         yield where, not_among(section.data, found, f"is no data set of kind {' or '.join(KINDS)}")
         yield from dropout_conflicts(section, None)
-
-
-def _uncompared(run: Run, where: Where, name: str, splits: Iterable[str] = ()) -> Iterator[Problem]:
-    """Why models are not compared on a data set, or not on all splits that are needed."""
-    if name not in run.metrics.data:
-        yield where, not_among(name, run.metrics.data, "is not among metrics.data")
-    else:
-        yield from _unfit(run, where, name, splits)
-
-
-def _unfit(
-    run: Run, where: Where, name: str, splits: Iterable[str], **wanted: bool
-) -> Iterator[Problem]:
-    """Why a data set cannot be used where some traits (see `Offer`) and splits are needed."""
-    if name not in run.data:
-        yield where, not_among(name, run.data, "is no data set")
-        return
-    offer = OFFERS[run.data[name].kind]
-    for trait, value in wanted.items():
-        if getattr(offer, trait) != value:
-            yield where, not_among(name, _having(run, **wanted), UNFIT[trait, value])
-            return
-    original = run.data.get(run.data[name].relabels or name)
-    # Without splits, all examples are reported on. Of an unknown original is told elsewhere.
-    there = (original.splits or {"report"}) if original else splits
-    if original and original.kind in FURTHER_SPLITS:
-        there = {*there, *FURTHER_SPLITS[original.kind]}
-    for split in splits:
-        if split not in there:
-            yield where, f"data set {name!r} needs a split {split!r} to be used here"
-
-
-def with_images(run: Run, name: str) -> bool:
-    """Whether the examples of a data set are images, also of one that relabels another's."""
-    return OFFERS[run.data[run.data[name].relabels or name].kind].images
-
-
-def predictable(run: Run) -> list[str]:
-    """The data sets that models predict: new labels of the same examples change nothing."""
-    return [name for name in _having(run, multi_label=False) if not run.data[name].relabels]
-
-
-def _having(run: Run, **wanted: bool) -> list[str]:
-    """The data sets that have all of some traits (see `Offer`)."""
-    return [
-        name
-        for name, data in run.data.items()
-        if wanted.items() <= OFFERS[data.kind]._asdict().items()
-    ]
 
 
 def downloads(run: Run) -> Iterator[tuple[Where, Download]]:
@@ -249,6 +202,11 @@ def downloads(run: Run) -> Iterator[tuple[Where, Download]]:
 
 def is_address(location: str) -> bool:
     return "://" in location
+
+
+def is_hub_id(location: str) -> bool:
+    """Whether a location is the id of a repository of models: org/name that is no folder here."""
+    return bool(re.fullmatch(HUB_ID, location)) and not Path(location).is_dir()
 
 
 def address_conflicts(
@@ -291,4 +249,4 @@ def recipe_conflicts(run: Run, name: str) -> Iterator[Problem]:
     if recipe.framework == "captions":
         for index, data in enumerate(recipe.unlabelled):
             where = ("recipes", name, "unlabelled", index)
-            yield from _unfit(run, where, data, (), captions=True)
+            yield from unfit(run, where, data, (), captions=True)

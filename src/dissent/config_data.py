@@ -4,7 +4,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import AfterValidator, Field
 
-from dissent.config_types import SHA256, Distinct, Id, Positive, Section, in_one_sentence
+from dissent.config_types import SHA256, Distinct, Id, Positive, Section, Share, in_one_sentence
 
 Kind = Literal[
     "handwritten",
@@ -23,6 +23,10 @@ Kind = Literal[
     "characters",
     "plain_characters",
     "domain_folder",
+    "sentence_pairs",
+    "overlap_heuristics",
+    "word_swaps",
+    "minimal_pairs",
 ]
 Split = Literal["train", "tune", "report"]
 # Even and odd seeds of `domains` draw from different halves of the 1,797 scans.
@@ -38,6 +42,7 @@ class Offer(NamedTuple):
     captions: bool = False
     images: bool = True
     grey: bool = True
+    sentences: bool = False
 
 
 OFFERS: dict[Kind, Offer] = {
@@ -57,6 +62,34 @@ OFFERS: dict[Kind, Offer] = {
     "characters": Offer("characters"),
     "plain_characters": Offer("characters"),
     "domain_folder": Offer("its own", grey=False),
+    "sentence_pairs": Offer("entailment", images=False, sentences=True),
+    "overlap_heuristics": Offer("entailment", images=False, sentences=True),
+    "word_swaps": Offer("entailment", images=False, sentences=True),
+    "minimal_pairs": Offer("acceptability", images=False, sentences=True),
+}
+
+# Of the kinds that are drawn with groups, these (known here without making the examples).
+GROUPS: dict[Kind, tuple[str, ...]] = {
+    "sentence_pairs": ("entailed", "new words", "overlap misleads"),
+    "overlap_heuristics": tuple(
+        f"{heuristic}, {label}"
+        for heuristic in ("lexical overlap", "subsequence", "constituent")
+        for label in ("entailment", "non-entailment")
+    ),
+    "word_swaps": tuple(
+        f"{swapped}, {label}"
+        for swapped in ("voice", "conjunction", "adverb", "preposition")
+        for label in ("entailment", "non-entailment")
+    ),
+    "minimal_pairs": (
+        "agreement",
+        "agreement across a phrase",
+        "reflexive gender",
+        "reflexive number",
+        "determiner",
+        "word order",
+        "argument structure",
+    ),
 }
 
 
@@ -98,6 +131,12 @@ class Labels(Download):
     label: str | None = Field(None, description="Column of the labels")
     groups: str | None = Field(None, description="Column of the groups that are told apart")
     array: str | None = Field(None, description="Array of the labels in an npz file")
+    sentences: Distinct[str] = Field(
+        [], max_length=2, description="Columns of the sentences, one or two an example"
+    )
+    header: Distinct[str] = Field(
+        [], description="Names of the columns, of a table whose first line does not have them"
+    )
 
 
 class DataSet(Section):
@@ -135,6 +174,10 @@ class DataSet(Section):
         description="Path of a folder with a folder of images a class (folder), or with such a "
         "folder a domain (domain_folder)",
     )
+    breakers: Share | None = Field(
+        None,
+        description="Share of the pairs in which overlap of words misleads (sentence_pairs)",
+    )
 
 
 class Format(Section):
@@ -171,6 +214,10 @@ LEAVES: dict[Kind, dict[str, bool]] = {
     "characters": {"size": True, "splits": True},
     "plain_characters": {"size": True, "splits": True},
     "domain_folder": {"size": True, "location": True},
+    "sentence_pairs": {"splits": True, "breakers": True},
+    "overlap_heuristics": {"splits": True},
+    "word_swaps": {"splits": True},
+    "minimal_pairs": {"splits": True},
 }
 # Examples that another data set has bring their splits and classes along.
 RELABELLING_LEAVES = {"labels": True, "relabels": True}

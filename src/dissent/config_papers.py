@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from dissent.config_connectivity import ImageConnectivity, TextConnectivity
 from dissent.config_data import Download
 from dissent.config_dropout import DropoutOnDomains
 from dissent.config_types import Distinct, Id, Number, Percent, Positive, Section, Share
@@ -93,7 +94,9 @@ class PublishedBerts(Section):
 class LinearConnectivity(Section):
     """Linear Connectivity Reveals Generalization Strategies (arXiv 2205.12411)."""
 
-    published: PublishedBerts
+    published: PublishedBerts | None = None
+    text: TextConnectivity | None = None
+    images: ImageConnectivity | None = None
 
 
 class PublishedSoups(Section):

@@ -9,6 +9,7 @@ from dissent.config_low_data import LowDataEnsembles
 from dissent.config_papers import LinearConnectivity, NoOneRepresentation, VeryLargeDropout
 from dissent.config_text import Source
 from dissent.config_types import (
+    REVISION,
     SHA256,
     Category,
     Distinct,
@@ -21,7 +22,8 @@ from dissent.config_types import (
 
 Option = Annotated[int | list[int], in_one_sentence("should be a whole number, or a list of them")]
 CATEGORIES: tuple[str, ...] = get_args(Category)
-ModelSource = Literal["train", "file", "predictions"]
+ModelSource = Literal["train", "file", "predictions", "transformers"]
+# Sources of models of images that are there with their weights.
 WITH_WEIGHTS = ("train", "file")
 Framework = Literal[
     "supervised",
@@ -51,6 +53,7 @@ COLUMNS: dict[ModelSource, dict[str, bool]] = {
     "train": {"recipe": True, "seed": True},
     "file": {"architecture": True, "location": True, "sha256": True},
     "predictions": {"data": True, "location": True, "sha256": False, "format": False},
+    "transformers": {"location": True, "revision": False, "sha256": True},
 }
 
 
@@ -108,7 +111,8 @@ class Metrics(Section):
     data: Distinct[Id] = Field(
         [],
         description="Data sets on which models are compared; needed but where the run has "
-        "low_data_ensembles or very_large_dropout.domains",
+        "low_data_ensembles, very_large_dropout.domains, linear_connectivity.text or "
+        "linear_connectivity.images",
     )
     bootstrap_resamples: Positive = Field(2000, description="Bootstrap resamples of the examples")
     confidence_level: Number = Field(0.95, gt=0, lt=1, description="Coverage of the intervals")
@@ -157,10 +161,11 @@ class Model(BaseModel):
     category: Category | None = Field(
         None,
         description="How it differs from the base model; needed where the run file names one, or "
-        "pools, but of models that very_large_dropout starts from",
+        "pools, but of models that very_large_dropout starts from, and empty of transformers",
     )
     source: ModelSource = Field(
-        description="Trained by a recipe, weights from a file, or predictions that exist already"
+        description="Trained by a recipe, weights from a file, predictions that exist already, or "
+        "a text model's weights as transformers reads them"
     )
     data: str | None = Field(None, description="Data set that was predicted (predictions)")
     recipe: str | None = Field(None, description="Recipe in the run file (train)")
@@ -168,9 +173,16 @@ class Model(BaseModel):
     batch: Id | None = Field(None, description="Models of one batch share a job; empty: its own")
     architecture: str | None = Field(None, description="timm architecture (file)")
     location: str | None = Field(
-        None, description="Path or https address (file, of safetensors; predictions)"
+        None,
+        description="Path or https address (file, of safetensors; predictions), or id on the hub "
+        "or path of a folder (transformers)",
     )
-    sha256: str | None = Field(None, pattern=SHA256, description="Sha256 of that file")
+    revision: str | None = Field(
+        None, pattern=REVISION, description="Commit of the repository on the hub (transformers)"
+    )
+    sha256: str | None = Field(
+        None, pattern=SHA256, description="Sha256 of that file, or of model.safetensors there"
+    )
     format: str | None = Field(None, description="How to read it, in the run file (predictions)")
     licence: str | None = Field(None, description="Licence of the weights or predictions")
     citation: str | None = Field(None, description="Whom to cite")

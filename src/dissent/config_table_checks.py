@@ -3,19 +3,18 @@
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from dissent.config_checks import (
-    UNPREDICTABLE,
-    address_conflicts,
-    downloads,
-    predictable,
-    recipe_conflicts,
-    with_images,
+from dissent.config_checks import address_conflicts, downloads, recipe_conflicts
+from dissent.config_connectivity_rows import (
+    connectivity_table_conflicts,
+    text_models,
+    text_row_conflicts,
 )
 from dissent.config_dropout import DOMAINS
+from dissent.config_fit import UNPREDICTABLE, predictable, unable, with_images
 from dissent.config_low_data import SECTION, pool_conflicts
 from dissent.config_papers import NoOneRepresentation
 from dissent.config_shapes import COLUMNS, WITH_WEIGHTS, Model, Run
-from dissent.config_text import Problem, Where, not_among, place, suggestion
+from dissent.config_text import Problem, Where, not_among, place
 
 Row = Mapping[str, str]  # every column of a row as text, "" if it is empty
 Rows = list[tuple[int, Row]]  # each with its line in the table
@@ -50,7 +49,9 @@ def _column_conflicts(row: Row) -> Iterator[Problem]:
 def _run_file_conflicts(row: Row, run: Run) -> Iterator[Problem]:
     """Between a row and the run file."""
     section, dropout = run.low_data_ensembles, run.very_large_dropout
-    if row["model"] in starts(run):
+    if row["source"] == "transformers":
+        yield from text_row_conflicts(row)
+    elif row["model"] in _dropout_starts(run):
         if section and row["category"] in section.pools:
             what = f"should be empty: very_large_dropout.domains starts from {row['model']!r},"
             yield ("category",), f"{what} which is no candidate of {SECTION}"
@@ -67,7 +68,9 @@ def _run_file_conflicts(row: Row, run: Run) -> Iterator[Problem]:
             yield ("format",), not_among(row["format"], run.formats, "is no format")
         yield from address_conflicts(row["location"], row["sha256"], row["licence"])
     elif row["source"] in WITH_WEIGHTS:
+        connectivity = run.linear_connectivity
         fine_tuned = section or (dropout and dropout.domains)
+        fine_tuned = fine_tuned or (connectivity and connectivity.images)
         if not fine_tuned and not any(with_images(run, data) for data in run.metrics.data):
             what = f"should be 'predictions', not {row['source']!r}: no data set of metrics.data"
             yield ("source",), f"{what} has images"
@@ -156,10 +159,16 @@ def _duplicates(rows: Rows, run: Run) -> Iterator[tuple[int, Problem]]:
 
 
 def starts(run: Run) -> dict[str, Where]:
-    """The models that fine-tuning with dropout starts from, and where the run file names them.
+    """The models that are compared with no others, and where the run file names them.
 
-    They are compared with no other models: what they were trained on may be anything.
+    Fine-tuning with dropout starts from them, or they are text models: what they were trained on
+    may be anything.
     """
+    return _dropout_starts(run) | text_models(run)
+
+
+def _dropout_starts(run: Run) -> dict[str, Where]:
+    """The models that fine-tuning with dropout starts from, and where the run file names them."""
     section = run.very_large_dropout and run.very_large_dropout.domains
     if not section:
         return {}
@@ -210,13 +219,14 @@ def table_conflicts(
     for name in sorted({model.recipe for model in models.values()} & run.recipes.keys()):
         yield from recipe_conflicts(run, name)
         if teacher := run.recipes[name].teacher:
-            yield from _unable(("recipes", name, "teacher"), teacher, path, models, weights=True)
+            yield from unable(("recipes", name, "teacher"), teacher, path, models, WITH_WEIGHTS)
     if run.low_data_ensembles:
         yield from pool_conflicts(run.low_data_ensembles, path, candidates(run, models))
-    for model, where in starts(run).items():
-        yield from _unable(where, model, path, models, weights=True)
+    for model, where in _dropout_starts(run).items():
+        yield from unable(where, model, path, models, WITH_WEIGHTS)
+    yield from connectivity_table_conflicts(run, path, models)
     if paper := run.no_one_representation:
-        yield from _paper_conflicts(paper, path, models, on, starts(run))
+        yield from _paper_conflicts(paper, path, models, on, _dropout_starts(run))
 
 
 def _paper_conflicts(
@@ -238,7 +248,8 @@ def _paper_conflicts(
         listed = getattr(getattr(paper, part), leaf, ())
         named += [((top, part, leaf, i), model, weights) for i, model in enumerate(listed)]
     for where, model, weights in named:
-        problems = list(_unable(where, model, path, models, weights))
+        sources = WITH_WEIGHTS if weights else (*WITH_WEIGHTS, "predictions")
+        problems = list(unable(where, model, path, models, sources))
         if model in apart:
             what = f"very_large_dropout.domains starts from {model!r}, which is compared with no"
             problems = [(where, f"{what} other; name another")]
@@ -255,29 +266,19 @@ def _paper_conflicts(
             yield (top, "shift", "shifted", index), f"{what} {shifted!r}, and has {len(both)}"
 
 
-def _unable(
-    where: Where, model: str, path: str | Path, models: Mapping[str, Model], weights: bool
-) -> Iterator[Problem]:
-    """Why a model cannot be used at a place, which may need its weights."""
-    if model not in models:
-        yield where, f"{model!r} is no model in {path}{suggestion(model, models)}"
-    elif weights and models[model].source == "predictions":
-        yield where, f"{model!r} has predictions alone in {path}, and its weights are needed here"
-
-
 def pin_conflicts(run: Run, path: str | Path, rows: Rows) -> Iterator[str]:
-    """One location with two values of sha256, in the table or in the run file."""
+    """One location (and revision) with two values of sha256, in the table or in the run file."""
     files = [
-        (f"{path}, line {line}, column sha256", row["location"], row["sha256"])
+        (f"{path}, line {line}, column sha256", (row["location"], row["revision"]), row["sha256"])
         for line, row in rows
     ]
     files += [
-        (place(run._source, (*where, "sha256")), file.location, file.sha256)
+        (place(run._source, (*where, "sha256")), (file.location, ""), file.sha256)
         for where, file in downloads(run)
     ]
-    first: dict[str, tuple[str, str]] = {}
+    first: dict[tuple[str, str], tuple[str, str]] = {}
     for where, location, sha256 in files:
-        if location and sha256:
+        if location[0] and sha256:
             first_where, pin = first.setdefault(location, (where, sha256))
             if sha256 != pin:
                 yield f"{where}: should be {pin!r}, as for the same location in {first_where}"

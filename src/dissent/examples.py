@@ -1,4 +1,4 @@
-"""A data set as one file: images (if any), labels, splits and example ids, in a fixed order."""
+"""A data set as one file: images or sentences (if any), labels, splits, ids, in a fixed order."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from dissent.commandline import InputError
 from dissent.files import atomic
 
 # Written only where there is something to write, so that files without them stay as they are.
-LATER = ("groups", "row_order", "relabels")
+LATER = ("groups", "row_order", "relabels", "sentences")
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ class Examples:
     stand for each class, and `groups` the name of the group that each example belongs to.
     `row_order` says in words what order files of predictions without ids follow; where it is empty,
     such files are refused. `relabels` names the data set whose examples, in the same order, this
-    one labels anew.
+    one labels anew. `sentences` hold the text of each example where that is what is classified: one
+    sentence each, or two each, and no images.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Examples:
     groups: tuple[str, ...] = ()
     row_order: str = ""
     relabels: str = ""
+    sentences: tuple[tuple[str, ...], ...] = ()
 
     def where(self, split: str) -> np.ndarray:
         """Positions [n] of the examples of one split, in order."""
@@ -57,13 +59,15 @@ class Examples:
 
     @property
     def content_sha256(self) -> str:
-        """Digest of images, if there are any, and labels, in order."""
+        """Digest of images and sentences, if there are any, and labels, in order."""
         digest = hashlib.sha256()
         for array in (self.images_NHW, self.labels):
             if array is None:
                 continue
             digest.update(f"{array.dtype}{array.shape}".encode())
             digest.update(np.ascontiguousarray(array))
+        if self.sentences:
+            digest.update(json.dumps(self.sentences).encode())
         return digest.hexdigest()
 
 
@@ -137,4 +141,5 @@ def read_examples(path: str | os.PathLike) -> Examples:
             groups=tuple(header.get("groups", ())),
             row_order=header.get("row_order", ""),
             relabels=header.get("relabels", ""),
+            sentences=tuple(map(tuple, header.get("sentences", ()))),
         )

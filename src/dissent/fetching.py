@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import hashlib
 import http.client
 import logging
 import os
@@ -33,6 +34,10 @@ PORTS = {"http": 80, "https": 443}
 NAME_BYTES = 200
 
 log = logging.getLogger("dissent")
+
+
+class AbsentError(InputError):
+    """There is no such file at an address."""
 
 
 class _InterruptedError(Exception):
@@ -77,59 +82,61 @@ def _is_unsafe(name: str) -> bool:
     return name in ("", ".", "..") or bool(odd) or len(name.encode()) > NAME_BYTES
 
 
-def fetch(url: str, sha256: str, output: str | os.PathLike) -> None:
+def fetch(url: str, sha256: str | None, output: str | os.PathLike) -> None:
     """Write to `output` the file at `url`, or a mirror's copy of it, if it has the pinned bytes.
 
-    A folder in the environment variable DISSENT_MIRROR, laid out as by `wget -x`, is looked at
-    first. A download that was cut off, by a killed job too, is continued where it ended.
-    Raises InputError, and then writes nothing.
+    Without `sha256` the address should pin them, as one with a revision does. A folder in the
+    environment variable DISSENT_MIRROR, laid out as by `wget -x`, is looked at first. A download
+    that was cut off, by a killed job too, is continued where it ended.
+    Raises InputError, and then writes nothing; AbsentError where the server has no such file.
     """
     local_path(url)
-    if not re.fullmatch("[0-9a-f]{64}", sha256):
+    if sha256 is not None and not re.fullmatch("[0-9a-f]{64}", sha256):
         raise InputError(f"{url} is pinned to sha256 {sha256!r}: give 64 digits of 0-9 and a-f")
     try:
-        if not _copied_from_mirror(url, sha256, output):
+        if original := in_mirror(url, sha256):
+            with files.atomic(output) as temporary:
+                shutil.copyfile(original, temporary)
+            log.info("%s: copied from %s", url, original)
+        else:
             _download(url, sha256, output)
     except OSError as error:
         raise not_kept(url, error) from None
 
 
-def _copied_from_mirror(url: str, pin: str, output: str | os.PathLike) -> bool:
-    folder = os.environ.get(MIRROR)
-    if not folder:
-        return False
+def in_mirror(url: str, pin: str | None) -> Path | None:
+    """The mirror's copy of the file at `url`, if there is one with the pinned bytes."""
+    if not (folder := os.environ.get(MIRROR)):
+        return None
     if not Path(folder).is_dir():
         raise InputError(f"{MIRROR} is {folder!r}, which is no folder: mend it, or unset it")
     original = Path(folder, local_path(url))
     if not original.is_file():
-        return False
-    if (found := files.sha256(original)) != pin:
+        return None
+    if pin and (found := files.sha256(original)) != pin:
         log.info("%s has sha256 %s, not %s: fetching %s instead", original, found, pin, url)
-        return False
-    with files.atomic(output) as temporary:
-        shutil.copyfile(original, temporary)
-    log.info("%s: copied from %s", url, original)
-    return True
+        return None
+    return original
 
 
-def _download(url: str, pin: str, output: str | os.PathLike) -> None:
+def _download(url: str, pin: str | None, output: str | os.PathLike) -> None:
     import pooch
 
-    # It would log absolute paths.
-    pooch.get_logger().setLevel(logging.WARNING)
-    part = FOLDER / f"{pin}.part"
+    pooch.get_logger().setLevel(logging.WARNING)  # It would log absolute paths.
+    name = pin or hashlib.sha256(url.encode()).hexdigest()
+    part = FOLDER / f"{name}.part"
     resumed = False
 
-    def download(_: str, temporary: str, __: None) -> None:
+    def load(_: str, temporary: str, __: None) -> None:
         nonlocal resumed
         resumed = _complete(url, part)
         # Not moved: a job that is killed while pooch verifies the bytes keeps them.
         shutil.copy(part, temporary)
 
-    with _locked(FOLDER / pin) as folder:
+    with _locked(FOLDER / name) as folder:
         for once_more in (True, False):
             try:
-                whole = pooch.retrieve(url, f"sha256:{pin}", pin, folder, downloader=download)
+                whole = pooch.retrieve(url, pin and f"sha256:{pin}", name, folder, downloader=load)
                 break
             except ValueError:
                 found = files.sha256(part)
@@ -243,7 +250,7 @@ def _refusal(url: str, response: "requests.Response") -> Exception:
     status = response.status_code
     what = f"answered {status} {http.client.responses.get(status, '')}".strip()
     if status != 429 and status < 500:
-        return _failure(url, what, "mend the address")
+        return _failure(url, what, "mend the address", AbsentError if status == 404 else InputError)
     try:
         wait = Retry(retry_after_max=LONGEST_WAIT).get_retry_after(response.raw)
     except exceptions.InvalidHeader:
@@ -282,9 +289,9 @@ def _innermost(error: BaseException) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-def _failure(url: str, what: str, mend: str) -> InputError:
+def _failure(url: str, what: str, mend: str, kind: type[InputError] = InputError) -> InputError:
     place = f"{local_path(url)} in the folder that {MIRROR} names"
-    return InputError(f"{url} {what}: {mend}, or put the file at {place}")
+    return kind(f"{url} {what}: {mend}, or put the file at {place}")
 
 
 def not_kept(what: str | os.PathLike, error: OSError) -> InputError:

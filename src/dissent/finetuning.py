@@ -55,17 +55,6 @@ class Member:
     state: dict[str, torch.Tensor]
 
 
-def use(threads: int) -> None:
-    """Have torch compute the same thing every time, on this many cores."""
-    # Read by CUDA when it starts; its matrix products differ from call to call without it.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.set_num_threads(threads)
-    # On a GPU a few kernels have no such version: better slightly different than not at all.
-    torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
-    # Which also fills memory that is about to be written, and takes a tenth of the time for it.
-    torch.utils.deterministic.fill_uninitialized_memory = False
-
-
 def rate_factor(step: int, steps: int, recipe: Recipe) -> float:
     """Learning rate at `step` (from 0) as a share of its peak."""
     rising = min(1.0, (step + 1) / max(1, round(recipe["warm_up"] * steps)))

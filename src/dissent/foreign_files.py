@@ -4,7 +4,7 @@ import csv
 import json
 import re
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -45,12 +45,16 @@ def read_content(
     array: str | None = None,
     text: Collection[str] = (),
     where: str = "in the run file",
+    header: Sequence[str] = (),
+    quoted: bool = True,
 ) -> Content:
     """What a file holds: a table (CSV, TSV, parquet, JSON records), an array (npy, npz) or a list.
 
     `array` names the array to take from an npz file, `text` the columns of a CSV whose values stay
     as they are written, and `where` is said of `array`. The columns of a text table are separated
-    by commas, tabs or semicolons. Raises InputError for other files, damaged ones and empty ones.
+    by commas, tabs or semicolons; `header` names them where no line of the file does. Without
+    `quoted`, those of a tsv file are separated by tabs, and quotation marks are part of the text.
+    Raises InputError for other files, damaged ones and empty ones.
     """
     # The name of a fetched file may end with a query.
     suffix = Path(path.name.partition("?")[0]).suffix.lower()
@@ -63,7 +67,7 @@ def read_content(
         )
     try:
         if suffix in TABLES:
-            content = _read_table(path, text)
+            content = _read_table(path, text, where, header, quoted or suffix != ".tsv")
         elif suffix == ".parquet":
             content = pd.read_parquet(path)
             if any(content.index.names):
@@ -92,19 +96,29 @@ def read_content(
     return content
 
 
-def _read_table(path: Path, text: Collection[str]) -> pd.DataFrame:
+def _read_table(
+    path: Path, text: Collection[str], where: str, header: Sequence[str], quoted: bool
+) -> pd.DataFrame:
     with path.open("rb") as file:
         if file.read(4) in SPREADSHEET_STARTS:
             raise InputError(f"{path}: {SPREADSHEET}")
     with path.open(encoding="utf-8-sig", newline="") as file:
-        first, second = file.readline(), file.readline()
-    separator = max(",\t;", key=re.sub('"[^"]*"', "", first).count)
-    header = next(csv.reader([first], delimiter=separator), [])
+        first = file.readline()
+        separator = max(",\t;", key=re.sub('"[^"]*"', "", first).count) if quoted else "\t"
+        quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+        file.seek(0)
+        rows = csv.reader(file, delimiter=separator, quoting=quoting)
+        names = list(header) or next(rows, [])
+        row = next(rows, [])
+    if header and row and len(row) != len(header):
+        raise InputError(
+            f"{path}: has {len(row)} columns in its first row: name each as `header` {where}, not "
+            f"{len(header)}"
+        )
     # What is written as 007 may be ids, whatever its column is called.
-    row = next(csv.reader([second], delimiter=separator), [])
-    zeros = [name for name, value in zip(header, row, strict=False) if re.match(r"0\d", value)]
-    for name in header:
-        if header.count(name) > 1:
+    zeros = [name for name, value in zip(names, row, strict=False) if re.match(r"0\d", value)]
+    for name in names:
+        if names.count(name) > 1:
             raise InputError(f"{path}: has two columns {name!r}: rename one")
     with warnings.catch_warnings():
         # Longer rows than the header are only worth a warning to pandas.
@@ -112,6 +126,9 @@ def _read_table(path: Path, text: Collection[str]) -> pd.DataFrame:
         return pd.read_csv(
             path,
             sep=separator,
+            quoting=quoting,
+            names=list(header) or None,
+            header=None if header else "infer",
             dtype=dict.fromkeys([*text, *zeros], str),
             keep_default_na=False,
             index_col=False,

@@ -1,4 +1,4 @@
-"""Data sets of labels alone, from a file of labels that others published."""
+"""Data sets of labels, alone or with sentences, from a file of labels that others published."""
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
@@ -15,6 +15,7 @@ from dissent.matching import as_text, column_named, join, match_classes, rows_by
 
 GOLDEN = (5**0.5 - 1) / 2
 MEND = "give as `classes` the names in the file, in quotes if they are numbers"
+MEND_TEXT = "give as `classes` the names in the file, or number its labels from 0 in their order"
 WHERE = "under `labels` in the run file"
 
 
@@ -24,6 +25,7 @@ class _Rows(NamedTuple):
     ids: list
     labels: list
     groups: list[str] | None
+    sentences: list[tuple[str, ...]]
 
 
 def class_names(classes: int | Sequence[str]) -> tuple[str, ...]:
@@ -43,13 +45,15 @@ def read_label_set(
 
     `layout` says how the file is read: `ids` is a column, or text such as "x-{:05d}" that makes ids
     from the number of the row, which begins at `first`; `label` and `groups` are columns, `array`
-    one of an npz file. A file of lists accepts any number of labels for an example, and those with
-    none are "unused". Without `splits`, all others are in "report". Raises InputError for what
-    cannot be read so.
+    one of an npz file. `sentences` names one or two columns, if any; then labels may also be the
+    numbers of the classes, from 0 on, and a tsv file has no quoting. `header` names the columns of
+    a file without a line that does. A file of lists accepts any number of labels for an example,
+    and those with none are "unused". Without `splits`, all others are in "report". Raises
+    InputError for what cannot be read so.
     """
     rows = _read_rows(path, layout)
     ids = tuple(rows_by_id(path, rows.ids))
-    labels, labelled_N = _labels(path, rows.labels, classes)
+    labels, labelled_N = _labels(path, rows, classes)
     of_class_n = (labels if labels.ndim == 1 else labels.argmax(axis=1))[labelled_N]
     sizes = dict(splits) or {"report": len(of_class_n)}
     dealt_n = proportional_splits(of_class_n, sizes, np.random.default_rng(seed))
@@ -64,6 +68,7 @@ def read_label_set(
         classes=tuple(classes),
         groups=tuple(rows.groups or ()),
         row_order=row_order,
+        sentences=tuple(rows.sentences),
     )
 
 
@@ -75,7 +80,7 @@ def read_new_labels(path: Path, layout: Mapping[str, Any], old: Examples) -> Exa
     """
     rows = _read_rows(path, layout)
     rows_N = join(path, rows.ids, old.ids, np.ones(len(old.ids), bool), old.name)
-    labels, labelled_N = _labels(path, rows.labels, old.classes)
+    labels, labelled_N = _labels(path, rows, old.classes)
     groups = tuple(rows.groups[row] for row in rows_N) if rows.groups else old.groups
     return Examples(
         name="labels",
@@ -116,19 +121,36 @@ def proportional_splits(
 
 def _read_rows(path: Path, layout: Mapping[str, Any]) -> _Rows:
     label, groups = layout["label"] or "label", layout["groups"]
-    text = [name for name in (layout["ids"], label, groups) if name]
-    content = read_content(path, layout["array"], text, WHERE)
+    sentences, header = layout.get("sentences") or [], layout.get("header") or []
+    text = [name for name in (layout["ids"], label, groups, *sentences) if name]
+    content = read_content(path, layout["array"], text, WHERE, header, quoted=not sentences)
     if not isinstance(content, pd.DataFrame):
-        if groups:
-            raise InputError(f"{path}: has no columns: leave `groups` out, or give a table")
-        return _Rows(_ids(path, content, layout), _as_list(path, content), None)
+        for leaf in ("groups", "sentences"):
+            if layout.get(leaf):
+                raise InputError(f"{path}: has no columns: leave `{leaf}` out, or give a table")
+        return _Rows(_ids(path, content, layout), _as_list(path, content), None, [])
     return _Rows(
         _ids(path, content, layout),
         list(column_named(path, content, label, "label", WHERE)),
         list(map(as_text, column_named(path, content, groups, "groups", WHERE)))
         if groups
         else None,
+        _sentences(path, content, sentences),
     )
+
+
+def _sentences(path: Path, table: pd.DataFrame, columns: Sequence[str]) -> list[tuple[str, ...]]:
+    """The sentences [N] in some columns; none where there are no columns."""
+    texts = [
+        list(map(as_text, column_named(path, table, name, "sentences", WHERE))) for name in columns
+    ]
+    for name, column in zip(columns, texts, strict=True):
+        for row, sentence in enumerate(column):
+            if not sentence.strip():
+                raise InputError(
+                    f"{path}, row {row + 1}: has no sentence in column {name!r}: give one"
+                )
+    return list(zip(*texts, strict=True))
 
 
 def _ids(path: Path, content: Content, layout: Mapping[str, Any]) -> list:
@@ -149,17 +171,21 @@ def _as_list(path: Path, content: np.ndarray | list) -> list:
     return list(content)
 
 
-def _labels(path: Path, values: list, classes: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+def _labels(path: Path, rows: _Rows, classes: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Labels, int64 [N] or of lists uint8 [N, C], and which examples have any, bool [N]."""
+    values, known, mend = rows.labels, None, MEND
+    if rows.sentences:
+        known = {str(i): name for i, name in enumerate(classes)} | {name: name for name in classes}
+        mend = MEND_TEXT
     lists = [isinstance(value, list | np.ndarray) for value in values]
     if not any(lists):
-        labels_N = match_classes(path, values, range(len(values)), classes, mend=MEND)
+        labels_N = match_classes(path, values, range(len(values)), classes, known, mend)
         return labels_N, np.ones(len(values), bool)
     if not all(lists):
         row = lists.index(False)
         raise InputError(f"{path}, row {row + 1}: should be a list of labels, as other rows are")
     row_n = np.repeat(np.arange(len(values)), list(map(len, values)))
-    class_n = match_classes(path, list(chain.from_iterable(values)), row_n, classes, mend=MEND)
+    class_n = match_classes(path, list(chain.from_iterable(values)), row_n, classes, known, mend)
     labels_NC = np.zeros((len(values), len(classes)), np.uint8)
     labels_NC[row_n, class_n] = 1
     return labels_NC, labels_NC.any(axis=1)

@@ -56,7 +56,7 @@ def match_classes(
             continue
         match = next((name for name in (text, _whole(text)) if name in known), None)
         if match is None:
-            if label_map and text:
+            if label_map and text and not mend:
                 near = close(text, list(label_map))
                 what = f"{text!r} is not in the `label_map`{near}: add it there"
             else:

@@ -10,7 +10,7 @@ from conftest import run
 
 # Of files that its reader has to make first: test_own_predictions.py runs its commands.
 # Their run files are the reader's.
-GUIDES = ("own_predictions", "image_folder", "domain_folder")
+GUIDES = ("own_predictions", "image_folder", "domain_folder", "text_models")
 OWN = {Path(f"docs/{guide}.md") for guide in GUIDES}
 PAGES = [Path("README.md"), Path("config/README.md"), *set(Path("docs").glob("*.md")) - OWN]
 COMMANDS = sorted(

@@ -66,13 +66,35 @@ def test_data_sets_of_domains_are_made_and_read_from_folders(tmp_path):
     assert len(read_examples(drawn).ids) == len(read_examples(drawn).groups) == 4 * 24
 
 
+def test_data_sets_of_sentences_are_made(tmp_path):
+    pairs, swaps = tmp_path / "pairs", tmp_path / "swaps"
+    others = ("--apart-from", "--location")
+    assert make("sentence_pairs", pairs, *others, "--breakers", "0.5").returncode == 0
+    made = read_examples(pairs)
+    assert (made.name, made.groups.count("overlap misleads")) == ("mine", 12)
+    assert make("word_swaps", swaps, *others, "--breakers").returncode == 0
+    assert set(map(len, read_examples(swaps).sentences)) == {2}
+
+
 @pytest.mark.parametrize(
     ("kind", "option"),
-    [("digits", "apart-from"), ("folder", "location"), ("domain_folder", "location")],
+    [
+        ("digits", "apart-from"),
+        ("folder", "location"),
+        ("domain_folder", "location"),
+        ("sentence_pairs", "breakers"),
+    ],
 )
 def test_kinds_that_need_another_file_say_so(kind, option):
     given = argparse.Namespace(
-        kind=kind, seed=0, size=16, splits={}, name="mine", apart_from=None, location=None
+        kind=kind,
+        seed=0,
+        size=16,
+        splits={},
+        name="mine",
+        apart_from=None,
+        location=None,
+        breakers=None,
     )
     with pytest.raises(InputError, match=f"kind {kind} needs --{option}: give it"):
         load("data/make_dataset.py").make(given)

@@ -18,17 +18,53 @@ RULE_FILES = [Path("Snakefile"), *Path("workflow/rules").glob("*.smk")]
 FORBIDDEN = ("run", "script", "notebook", "wrapper", "checkpoint", "cache", "template_engine")
 FORBIDDEN_CALLS = ("directory", "protected", "ancient", "touch", "temp", "dynamic")
 
+# Of text from an encoder, and of images.
+CONNECTIVITY = {
+    "data": {
+        "pairs": {
+            "kind": "sentence_pairs",
+            "breakers": 0.1,
+            "splits": {"train": 60, "tune": 40, "report": 300},
+        },
+        "heuristics": {"kind": "overlap_heuristics", "splits": {"report": 60}},
+    },
+    "linear_connectivity": {
+        "text": {
+            "start": "encoder",
+            "data": "pairs",
+            "diagnostics": ["heuristics"],
+            "strategy": {"data": "heuristics", "group": "subsequence, non-entailment"},
+            "arms": {"orders": {"heads": 1, "orders": 4}},
+            "fine_tuning": {"steps": 4, "learning_rate": 0.01, "checkpoints": 2},
+            "planes": {"points": 4, "examples": 5},
+            "sharpness": {"steps": 1, "examples": 5},
+        },
+        "images": {
+            "models": ["resnet-s0", "resnet-s1"],
+            "data": "handwritten",
+            "branches": {"count": 2, "steps": 2, "learning_rate": 0.001, "batch_size": 8},
+            "examples": 50,
+            "statistics_images": 50,
+        },
+    },
+}
+
 
 def rules():
-    """The rules of demo, `test` and `published` run and of a model from a file, parsed, by name."""
+    """The rules of demo, `test` and `published`, of a file and of connectivity, by name."""
     table = Path(tempfile.mkdtemp()) / "models.csv"
     header, *rows = Path("config/models/test.csv").read_text().splitlines(keepends=True)
     mine = {"model": "mine", "category": "reinit", "source": "file", "architecture": "test_resnet"}
     mine |= {"location": "config/test.yaml", "sha256": "0" * 64}
-    row = ",".join(mine.get(column, "") for column in header.strip().split(","))
-    table.write_text("".join([header, *rows, row]))
+    encoder = {"model": "encoder", "source": "transformers", "location": "name/encoder"}
+    encoder |= {"revision": "0" * 40, "sha256": "1" * 64, "licence": "MIT"}
+    header = header.replace("location,", "location,revision,")
+    rows = [re.sub(",{4}$", ",,,,,", row, flags=re.MULTILINE) for row in rows]
+    for model in (mine, encoder):
+        rows.append(",".join(model.get(column, "") for column in header.strip().split(",")) + "\n")
+    table.write_text("".join([header, *rows]))
     runs = parsed("config/demo.yaml"), parsed("config/published.yaml")
-    return runs[0] | runs[1] | parsed("config/test.yaml", models=str(table))
+    return runs[0] | runs[1] | parsed("config/test.yaml", models=str(table), **CONNECTIVITY)
 
 
 def parsed(run, **config):

@@ -97,3 +97,50 @@ for model, row in MODELS.items():
                 "--weights {input.weights:q} --sha256 {params.sha256:q}"
                 " --architecture {params.architecture:q} --data {input.data:q} --output {output:q}"
             )
+
+
+for model, row in MODELS.items():
+    if row.source != "transformers":
+        continue
+    # Of a hub id, the job itself finds the files.
+    files, folder = [], Path(row.location)
+    if not row.revision:
+        found = sorted(path for path in folder.glob("*") if path.is_file())
+        files = [str(path) for path in found if path.suffix in (".json", ".safetensors", ".txt")]
+        refuse_missing(
+            str(folder / "model.safetensors"),
+            f"{RUN.models}, model {model!r}, column location",
+            checkpoint_file(model),
+        )
+
+    rule:
+        name:
+            f"import_{model}"
+        input:
+            **code("checkpoints/import_text.py"),
+            files=files,
+        output:
+            checkpoint_file(model),
+        log:
+            f"{LOGS}/import_text/{model}.log",
+        benchmark:
+            f"{LOGS}/benchmarks/import_text/{model}.tsv"
+        conda:
+            "../../envs/text.yaml"
+        threads: 1
+        resources:
+            mem_mb=2000,
+        params:
+            location=row.location,
+            revision=row.revision or "",
+            sha256=row.sha256,
+            licence=row.licence or "",
+            citation=row.citation or "",
+        message:
+            f"Taking over {model}"
+        shell:
+            run_script(
+                "--location {params.location:q} --revision {params.revision:q}"
+                " --sha256 {params.sha256:q} --licence {params.licence:q}"
+                " --citation {params.citation:q} --output {output:q}"
+            )

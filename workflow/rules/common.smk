@@ -42,8 +42,12 @@ def code(script):
     that use it.
     """
     path = Path("workflow/scripts") / script
-    in_torch = path.parts[2] in ("checkpoints", "finetuned") or path.name == "cache_logits.py"
-    family = "torch" if in_torch else "analysis"
+    if path.stem.endswith("_text"):
+        family = "text"
+    elif path.parts[2] in ("checkpoints", "finetuned") or path.name == "cache_logits.py":
+        family = "torch"
+    else:
+        family = "analysis"
     return {
         "script": str(path),
         "modules": local_modules(path),

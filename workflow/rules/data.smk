@@ -103,7 +103,13 @@ rule read_labels:
     params:
         # Where the file is from is the fetch's affair: editing a citation should not read it again.
         layout=lambda wildcards: compact(
-            RUN.data[wildcards.name].labels.model_dump(exclude={"location", "licence", "citation"})
+            {
+                leaf: value
+                for leaf, value in RUN.data[wildcards.name].labels.model_dump().items()
+                if leaf not in ("location", "licence", "citation")
+                # Of sentences alone.
+                and not (leaf in ("sentences", "header") and not value)
+            }
         ),
         classes=lambda wildcards: compact(RUN.data[wildcards.name].classes),
         seed=lambda wildcards: RUN.data[wildcards.name].seed,
@@ -151,11 +157,14 @@ rule make_dataset:
         size=lambda wildcards: RUN.data[wildcards.name].size or "",
         splits=lambda wildcards: compact(RUN.data[wildcards.name].splits),
         location=lambda wildcards: RUN.data[wildcards.name].location or "",
+        breakers=lambda wildcards: (
+            "" if RUN.data[wildcards.name].breakers is None else RUN.data[wildcards.name].breakers
+        ),
     message:
         "Data set {wildcards.name}"
     shell:
         run_script(
             "--name {wildcards.name:q} --kind {params.kind:q} --seed {params.seed}"
             " --size {params.size} --splits {params.splits:q} --apart-from {input.apart_from:q}"
-            " --location {params.location:q} --output {output:q}"
+            " --location {params.location:q} --breakers {params.breakers:q} --output {output:q}"
         )

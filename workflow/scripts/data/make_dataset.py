@@ -1,4 +1,4 @@
-"""Make one data set: of what ships with the packages, by structure, or of a folder of images."""
+"""Make one data set: of what ships with the packages, by structure or grammar, or of a folder."""
 
 import argparse
 import dataclasses
@@ -11,7 +11,11 @@ from dissent.domain_folder import read_domain_folder
 from dissent.examples import Examples, read_examples, write_examples
 from dissent.hans import hans
 from dissent.image_folder import read_folder
+from dissent.minimal_pairs import minimal_pairs
+from dissent.overlap_heuristics import overlap_heuristics
 from dissent.provenance import facts
+from dissent.sentence_pairs import sentence_pairs
+from dissent.word_swaps import word_swaps
 
 KINDS = {
     "handwritten": datasets.handwritten,
@@ -25,9 +29,13 @@ KINDS = {
     "domains": domain_images.domains,
     "characters": domain_images.characters,
     "plain_characters": domain_images.plain_characters,
+    "overlap_heuristics": overlap_heuristics,
+    "word_swaps": word_swaps,
+    "minimal_pairs": minimal_pairs,
 }
 APART_KINDS = {"digits": task_images.digits, "medium": task_images.medium}
 FOLDER_KINDS = ("folder", "domain_folder")
+PAIRS_KIND = "sentence_pairs"
 SOURCES = datasets.SOURCES | task_images.SOURCES | domain_images.SOURCES
 
 
@@ -47,19 +55,24 @@ def make(arguments: argparse.Namespace) -> Examples:
     if kind in APART_KINDS:
         other = needed(arguments.apart_from, "--apart-from", kind)
         return APART_KINDS[kind](seed, size, splits, read_examples(other))
+    if kind == PAIRS_KIND:
+        breakers = needed(arguments.breakers, "--breakers", kind)
+        return sentence_pairs(seed, size, splits, breakers)
     return KINDS[kind](seed, size, splits)
 
 
-def needed(path: Path | None, option: str, kind: str) -> Path:
-    if path is None:
+def needed(value: Path | float | None, option: str, kind: str) -> Path | float:
+    if value is None:
         raise InputError(f"kind {kind} needs {option}: give it")
-    return path
+    return value
 
 
 if __name__ == "__main__":
     parser = commandline.parser(__doc__)
     parser.add_argument("--name", required=True, help="what the config calls the data set")
-    parser.add_argument("--kind", required=True, choices=[*KINDS, *APART_KINDS, *FOLDER_KINDS])
+    parser.add_argument(
+        "--kind", required=True, choices=[*KINDS, *APART_KINDS, *FOLDER_KINDS, PAIRS_KIND]
+    )
     parser.add_argument("--seed", required=True, type=int)
     parser.add_argument(
         "--size", required=True, nargs="?", type=int, help="width and height in pixels"
@@ -78,6 +91,12 @@ if __name__ == "__main__":
         nargs="?",
         type=Path,
         help="folder: a sub-folder of images a class; domain_folder: one a domain, with such in it",
+    )
+    parser.add_argument(
+        "--breakers",
+        nargs="?",
+        type=float,
+        help="sentence_pairs: share of the pairs in which overlap misleads",
     )
     parser.add_argument("--output", required=True, type=Path)
     commandline.run(main, parser.parse_args())

@@ -10,10 +10,11 @@ import pandas as pd
 
 from dissent import commandline
 from dissent.commandline import InputError
+from dissent.determinism import use
 from dissent.examples import Examples, read_examples
 from dissent.files import sha256
 from dissent.finetuned import FineTuning, FineTunings, predicted_positions, write_fine_tunings
-from dissent.finetuning import fine_tune, log_probabilities, uniform_if_diverged, use
+from dissent.finetuning import fine_tune, log_probabilities, uniform_if_diverged
 from dissent.progress import log, progress
 from dissent.tables import read_table
 

@@ -5,12 +5,12 @@ import json
 from pathlib import Path
 
 from dissent import commandline
+from dissent.determinism import use
 from dissent.domains import leave_out
 from dissent.dropout_runs import write_runs
 from dissent.dropout_versions import fine_tune_family
 from dissent.examples import read_examples
 from dissent.files import write_table
-from dissent.finetuning import use
 from dissent.interpolation import interpolate
 from dissent.linear_fine_tuning import fit_family
 

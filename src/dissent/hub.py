@@ -1,0 +1,93 @@
+"""Published transformers models: the files of a pinned revision, from wherever they can be had."""
+
+import base64
+import logging
+import os
+import re
+from importlib import metadata
+from pathlib import Path
+from typing import NamedTuple
+
+from dissent.commandline import InputError
+from dissent.fetching import AbsentError, fetch, in_mirror
+
+ENDPOINT = "HF_ENDPOINT"
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+TOKENIZER = "tokenizer.json"
+# For a tokenizer that is published as its words alone, and how to read them.
+WORDS = ("vocab.txt", "tokenizer_config.json")
+
+log = logging.getLogger("dissent")
+
+
+class Published(NamedTuple):
+    """A folder with a model's files, and the installed package that it is of, if any."""
+
+    folder: Path
+    package: str | None
+
+
+def find(name: str, revision: str, sha256: str, into: Path) -> Published:
+    """The files of a model on the hub, whose weights have the pinned bytes.
+
+    They are a mirror's (see `fetching.fetch`), or else an installed package's, where they stay, or
+    else are fetched into the folder `into`; HF_ENDPOINT may name another hub. The config and the
+    tokenizer come from where the weights are. Raises InputError.
+    """
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+        raise InputError(
+            f"{name!r} is no id on the hub: write it as org/name in the model table, or leave "
+            f"`revision` empty for a folder"
+        )
+    if not re.fullmatch("[0-9a-f]{40}", revision):
+        raise InputError(
+            f"the revision {revision!r} of {name} is no commit: give its 40 digits of 0-9 and a-f"
+        )
+    endpoint = os.environ.get(ENDPOINT) or "https://huggingface.co"
+    address = f"{endpoint.rstrip('/')}/{name}/resolve/{revision}"
+    if not in_mirror(f"{address}/{WEIGHTS}", sha256) and (found := packaged(sha256)):
+        log.info("%s: taken from the installed package %s", name, found.package)
+        return found
+    _fetch_all(address, sha256, into)
+    return Published(into, None)
+
+
+def packaged(sha256: str) -> Published | None:
+    """The installed package that has a model.safetensors of these bytes, if any does.
+
+    What packages hold is read from their RECORD (Binary distribution format, the packaging
+    specifications); none is imported.
+    """
+    digest = base64.urlsafe_b64encode(bytes.fromhex(sha256)).rstrip(b"=").decode()
+    for package in metadata.distributions():
+        # As text first: to parse all records takes seconds.
+        if f"{WEIGHTS},sha256={digest}," not in (package.read_text("RECORD") or ""):
+            continue
+        for file in package.files or ():
+            if file.name == WEIGHTS and file.hash and file.hash.value == digest:
+                return Published(Path(str(file.locate())).parent, package.name)
+    return None
+
+
+def _fetch_all(address: str, sha256: str, into: Path) -> None:
+    try:
+        fetch(f"{address}/{WEIGHTS}", sha256, into / WEIGHTS)
+    except AbsentError as error:
+        raise InputError(
+            f"{error}; a model that is published as pickles (.bin) alone cannot be loaded as "
+            f"safetensors"
+        ) from None
+    fetch(f"{address}/{CONFIG}", None, into / CONFIG)
+    try:
+        fetch(f"{address}/{TOKENIZER}", None, into / TOKENIZER)
+    except AbsentError:
+        for name in WORDS:
+            _fetch_if_there(f"{address}/{name}", into / name)
+
+
+def _fetch_if_there(url: str, output: Path) -> None:
+    try:
+        fetch(url, None, output)
+    except AbsentError:
+        log.info("%s: there is none", url)
