@@ -15,14 +15,13 @@ from torch.nn import functional as F
 
 from dissent import text_connections
 from dissent.commandline import InputError
-from dissent.connections import Connections, check_data, read_connections
+from dissent.connections import Connections, check_data, drawn, read_connections
 from dissent.examples import Examples, write_examples
 from dissent.files import sha256
 from dissent.frozen_layers import top_of
 from dissent.text_checkpoints import classifier, load_text
 from dissent.text_connections import connect, planes_of
 from dissent.text_families import Family, write_family
-from dissent.text_losses import drawn
 from dissent.text_networks import Networks, fine_tuned_networks, own_networks
 from dissent.tokens import collate, tokenise
 from small_text import WORDS, small_text_checkpoint

@@ -18,6 +18,8 @@ from dissent.examples import Examples
 from dissent.finetuned import check_examples, of_examples, read_tensors, write_tensors
 
 KIND = "connections"
+# Of the subsets of examples, which are the same for all families.
+SEED = 0
 
 
 @dataclass(frozen=True)
@@ -169,3 +171,8 @@ def check_data(path: str | os.PathLike, connections: Connections, examples: Exam
             f"{', '.join(sorted(connections.data))}"
         )
     check_examples(path, connections.data[examples.name], examples)
+
+
+def drawn(positions_N: np.ndarray, size: int) -> np.ndarray:
+    """`size` of these positions, in order; of fewer, all are among those of more."""
+    return np.sort(np.random.default_rng(SEED).permutation(positions_N)[:size])

@@ -23,7 +23,7 @@ from torch.optim.swa_utils import update_bn
 
 from dissent.classifiers import Card, load_checkpoint, prepare
 from dissent.commandline import InputError
-from dissent.connections import Connections, Member, known_data
+from dissent.connections import Connections, Member, drawn, known_data
 from dissent.dropout_training import on_device
 from dissent.examples import Examples
 from dissent.finetuned import PREDICTED
@@ -37,8 +37,6 @@ from dissent.weight_paths import distance, is_finite, load_, losses_along
 
 SEPARATE, ALIGNED, ONE_RUN = "separate", "aligned", "one-run"
 AT_ONCE = 128
-# Of the subsets of examples.
-SEED = 0
 
 
 class Task(NamedTuple):
@@ -124,11 +122,6 @@ def check_alike(cards: Mapping[str, Card]) -> Card:
     if card["zero_shot"]:
         raise InputError(f"{first!r} has a zero-shot head: name models with a linear one")
     return card
-
-
-def drawn(positions_N: np.ndarray, size: int) -> np.ndarray:
-    """`size` of these positions, in order; of fewer, all are among those of more."""
-    return np.sort(np.random.default_rng(SEED).permutation(positions_N)[:size])
 
 
 def batches_of(

@@ -13,7 +13,7 @@ import numpy as np
 from torch import nn
 
 from dissent.commandline import InputError
-from dissent.connections import Connections, Plane, known_data
+from dissent.connections import Connections, Plane, drawn, known_data
 from dissent.examples import Examples
 from dissent.finetuned import predicted_positions
 from dissent.frozen_layers import top_of
@@ -21,7 +21,6 @@ from dissent.label_names import class_columns
 from dissent.progress import log, progress
 from dissent.text_losses import (
     Sentences,
-    drawn,
     loss_parts,
     losses,
     predictions,

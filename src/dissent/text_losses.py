@@ -14,9 +14,6 @@ from dissent.label_names import to_classes
 from dissent.text_networks import Networks
 from dissent.tokens import batches, logits_of, predict, tokenise
 
-# Of the subsets of examples, which are the same for all families.
-SEED = 0
-
 
 class Sentences(NamedTuple):
     """Examples of a data set, as the layers that are not frozen take them."""
@@ -26,11 +23,6 @@ class Sentences(NamedTuple):
     labels_N: torch.Tensor
     batches: list[tuple[np.ndarray, dict[str, torch.Tensor]]]
     model_classes: tuple[str, ...]
-
-
-def drawn(positions_N: np.ndarray, size: int) -> np.ndarray:
-    """`size` of these positions, in order; of fewer, all are among those of more."""
-    return np.sort(np.random.default_rng(SEED).permutation(positions_N)[:size])
 
 
 def sentences(
