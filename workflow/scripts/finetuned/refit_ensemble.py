@@ -17,6 +17,7 @@ from dissent import commandline
 from dissent.classifiers import Card
 from dissent.commandline import InputError
 from dissent.corruptions import CORRUPTIONS, SEVERITIES, corrupt
+from dissent.determinism import use
 from dissent.examples import Examples, read_examples
 from dissent.files import atomic
 from dissent.finetuned import FineTuning, Shifted, ShiftedMember, write_shifted
@@ -28,7 +29,6 @@ from dissent.finetuning import (
     predict_ensemble,
     save_ensemble,
     uniform_if_diverged,
-    use,
 )
 from dissent.progress import progress
 from dissent.tables import read_table
