@@ -12,7 +12,9 @@ from dissent.sentence_grammar import (
     in_turn,
     shuffled,
 )
+from dissent.sentence_pairs import BREAKERS
 
+CONJUNCTION, SWAP, OR = BREAKERS
 # By group. The words of a hypothesis are in the premise (lexical overlap), follow one another there
 # (subsequence), and are a clause of it (constituent); none is also of the group that asks for more.
 FRAMES = {
@@ -24,8 +26,8 @@ FRAMES = {
         Frame("in_clause", ("the {a} that the {b} {v} {w} the {c}", "the {b} {v} the {a}")),
     ),
     "lexical overlap, non-entailment": (
-        Frame("swap", ("the {a} {v} the {b}", "the {b} {v} the {a}")),
-        Frame("conjunction", ("the {a} and the {b} {v} the {c}", "the {a} {v} the {b}")),
+        SWAP,
+        CONJUNCTION,
         Frame("passive_swap", ("the {a} was {v} by the {b}", "the {a} {v} the {b}")),
         Frame("phrase_swap", ("the {a} {p} the {b} {v} the {c}", "the {c} {v} the {a}")),
         Frame("clause_swap", ("the {a} that the {b} {v} {w} the {c}", "the {c} {w} the {b}")),
@@ -55,7 +57,7 @@ FRAMES = {
         Frame("if", ("if the {a} {i}, the {b} {v} the {c}", "the {a} {i}")),
         Frame("after_if", ("if the {a} {v} the {b}, the {c} {i}", "the {c} {i}")),
         Frame("unless", ("unless the {a} {v} the {b}, the {c} {i}", "the {a} {v} the {b}")),
-        Frame("or", ("the {a} {i} or the {b} {v} the {c}", "the {b} {v} the {c}")),
+        OR,
         Frame("thought", ("the {a} thought that the {b} {v} the {c}", "the {b} {v} the {c}")),
     ),
 }

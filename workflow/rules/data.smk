@@ -103,13 +103,7 @@ rule read_labels:
     params:
         # Where the file is from is the fetch's affair: editing a citation should not read it again.
         layout=lambda wildcards: compact(
-            {
-                leaf: value
-                for leaf, value in RUN.data[wildcards.name].labels.model_dump().items()
-                if leaf not in ("location", "licence", "citation")
-                # Of sentences alone.
-                and not (leaf in ("sentences", "header") and not value)
-            }
+            RUN.data[wildcards.name].labels.model_dump(exclude={"location", "licence", "citation"})
         ),
         classes=lambda wildcards: compact(RUN.data[wildcards.name].classes),
         seed=lambda wildcards: RUN.data[wildcards.name].seed,

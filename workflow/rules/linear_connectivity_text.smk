@@ -3,7 +3,7 @@ TEXT = CONNECTIVITY.text
 TEXT_FAMILIES = config_connectivity.families(TEXT)
 IN_DOMAIN = config_connectivity.in_domain(TEXT)
 INTERPOLATION_DATA = config_connectivity.interpolation(TEXT)
-CONNECTED_DATA += dict.fromkeys([IN_DOMAIN, INTERPOLATION_DATA, *TEXT.diagnostics])
+CONNECTED_DATA += [IN_DOMAIN, INTERPOLATION_DATA, *TEXT.diagnostics]
 
 
 def weights_of(family):
