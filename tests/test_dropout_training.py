@@ -13,7 +13,6 @@ from dissent.domains import leave_out
 from dissent.dropout_runs import Run
 from dissent.dropout_training import (
     augmented,
-    checkpoint_steps,
     domain_batches,
     drop,
     from_scratch,
@@ -23,6 +22,7 @@ from dissent.dropout_training import (
     training_batches,
     with_images,
 )
+from dissent.training.optimise import checkpoint_steps
 from small_domains import CLASSES, small_checkpoint, small_examples
 
 SETTINGS = {

@@ -11,13 +11,13 @@ from sklearn.metrics import accuracy_score
 
 from dissent import dropout_versions
 from dissent.classifiers import save_checkpoint
+from dissent.determinism import seed_of
 from dissent.domains import leave_out
 from dissent.dropout_runs import Run
 from dissent.dropout_training import (
     from_scratch,
     logits_of,
     optimise,
-    seed_of,
     start_of,
     training_batches,
 )

@@ -12,18 +12,18 @@ import torch
 from torch.nn import functional as F
 
 from dissent.commandline import InputError
+from dissent.determinism import seed_of
 from dissent.examples import Examples, write_examples
 from dissent.files import sha256
 from dissent.text_checkpoints import classifier, load_into, load_text
 from dissent.text_families import read_family, write_family
 from dissent.text_fine_tuning import (
-    checkpoint_steps,
     fine_tune_family,
     new_head,
     rate_factor,
-    seed_of,
 )
 from dissent.tokens import collate, tokenise
+from dissent.training.optimise import checkpoint_steps
 from small_text import WORDS, small_text_checkpoint
 
 SCRIPT = Path(__file__).parents[1] / "workflow/scripts/finetuned/fine_tune_text.py"

@@ -22,13 +22,12 @@ from dissent.config_papers import NoOneRepresentation
 from dissent.config_shapes import NEEDED_LEAVES, OPTIONAL_LEAVES, Recipe, Run
 from dissent.config_text import Problem, Where, not_among
 from dissent.fetching import local_path
+from dissent.hub import HUB_ID
 
 # These say by themselves that a model is pre-trained or taught, whatever its framework.
 STEERING_LEAVES = {"pretraining_steps", "teacher"}
 # Keyword arguments of timm that say what a model is for, not what it is like.
 NO_OPTIONS = {"pretrained", "features_only", "in_chans", "num_classes", "drop_rate"}
-# Of a repository of models. A path with a dot in front (./org/name) is none.
-HUB_ID = r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*"
 UNSEEN = "is no data set of kind 'handwritten' with a split 'train'"
 
 

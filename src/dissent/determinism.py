@@ -1,5 +1,7 @@
 """Having torch compute the same thing every time."""
 
+import hashlib
+import json
 import os
 
 import torch
@@ -14,3 +16,8 @@ def use(threads: int) -> None:
     torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
     # Which also fills memory that is about to be written, and takes a tenth of the time for it.
     torch.utils.deterministic.fill_uninitialized_memory = False
+
+
+def seed_of(*parts: str | int | list[str]) -> int:
+    """A seed of torch for what these words and numbers say."""
+    return int(hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:15], 16)

@@ -4,8 +4,6 @@ The protocol is that of arXiv 2403.00946, section 4.1, but for the batches: shuf
 paper draws with replacement.
 """
 
-import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -29,20 +27,16 @@ from dissent.classifiers import (
     to_pixels,
 )
 from dissent.commandline import InputError
+from dissent.determinism import seed_of
 from dissent.domains import HeldOut
 from dissent.dropout_runs import Run
 from dissent.examples import Examples
 from dissent.finetuning import fine_tuned_card, rate_factor, to_device
 from dissent.training.augmentation import augment
-from dissent.training.optimise import shuffled_batches
+from dissent.training.optimise import checkpoint_steps, shuffled_batches
 
 PREDICTED_AT_ONCE = 256
 Batch = tuple[torch.Tensor, torch.Tensor]
-
-
-def seed_of(*parts: str | int | list[str]) -> int:
-    """A seed of torch for what these words and numbers say."""
-    return int(hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:15], 16)
 
 
 def start_of(checkpoint: Path, domain: str, classes: tuple[str, ...]) -> tuple[nn.Module, Card]:
@@ -182,11 +176,6 @@ def optimise(
             start()
         if step == settings["steps"]:
             return
-
-
-def checkpoint_steps(steps: int, checkpoints: int) -> list[int]:
-    """The steps after which a run is evaluated."""
-    return [round(steps * (i + 1) / checkpoints) for i in range(checkpoints)]
 
 
 def stepper_of(model: nn.Module, run: Run, momentum: float) -> torch.optim.SGD:

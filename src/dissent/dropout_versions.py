@@ -25,6 +25,7 @@ from torch import nn
 from torch.optim.swa_utils import update_bn
 
 from dissent.classifiers import Preprocessing
+from dissent.determinism import seed_of
 from dissent.domains import HeldOut
 from dissent.dropout_runs import Curve, Entry, Run, Runs, columns
 from dissent.dropout_training import (
@@ -32,7 +33,6 @@ from dissent.dropout_training import (
     from_scratch,
     logits_of,
     optimise,
-    seed_of,
     start_of,
     training_batches,
     with_images,

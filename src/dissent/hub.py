@@ -12,6 +12,8 @@ from dissent.commandline import InputError
 from dissent.fetching import AbsentError, fetch, in_mirror
 
 ENDPOINT = "HF_ENDPOINT"
+# Of a repository of models. A path with a dot in front (./org/name) is none.
+HUB_ID = r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*"
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 TOKENIZER = "tokenizer.json"
@@ -35,7 +37,7 @@ def find(name: str, revision: str, sha256: str, into: Path) -> Published:
     else are fetched into the folder `into`; HF_ENDPOINT may name another hub. The config and the
     tokenizer come from where the weights are. Raises InputError.
     """
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+    if not re.fullmatch(HUB_ID, name):
         raise InputError(
             f"{name!r} is no id on the hub: write it as org/name in the model table, or leave "
             f"`revision` empty for a folder"

@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from dissent.classifiers import features, head, prepare
+from dissent.determinism import seed_of
 from dissent.domains import HeldOut
 from dissent.dropout_runs import Run
 from dissent.dropout_training import (
@@ -23,7 +24,6 @@ from dissent.dropout_training import (
     logits_of,
     on_device,
     optimise,
-    seed_of,
     start_of,
     training_batches,
     with_images,
@@ -34,6 +34,7 @@ from dissent.finetuning import to_device
 from dissent.progress import log
 from dissent.training.recipes import fit_linear_head
 from dissent.weight_averages import State, copy_of
+from dissent.weight_paths import is_finite
 
 FINE_TUNINGS = ("mild", "long")
 
@@ -63,7 +64,7 @@ def interpolate(
         model.load_state_dict(start)
         fine_tune(model, task, **settings[name])
         end = copy_of(model.state_dict())
-        if not all(tensor.isfinite().all() for tensor in end.values()):
+        if not is_finite(end):
             log.warning(
                 "`interpolation.%s` diverged with learning rate %g without domain %r: it counts "
                 "as guessing; lower it",

@@ -30,14 +30,13 @@ from torch.nn import functional as F
 
 from dissent.classifiers import Card
 from dissent.commandline import InputError
+from dissent.determinism import seed_of
 from dissent.domains import HeldOut
 from dissent.dropout_runs import Curve, Entry, Run, Runs
 from dissent.dropout_training import (
     PREDICTED_AT_ONCE,
     augmented,
-    checkpoint_steps,
     domain_batches,
-    seed_of,
     start_of,
     with_images,
 )
@@ -47,6 +46,7 @@ from dissent.files import sha256
 from dissent.finetuning import rate_factor, to_device
 from dissent.progress import log, progress
 from dissent.residual_blocks import block_outputs, residual_blocks
+from dissent.training.optimise import checkpoint_steps
 
 LINEAR, PROBE = "linear", "probe"
 # Augmented copies of every training image, which stand for ever new ones.

@@ -4,9 +4,7 @@ The recipe is that of BERT (arXiv 1810.04805, appendix A.2 and A.3, and its publ
 linear warm-up and decay of the learning rate, clipped gradients, a new linear head.
 """
 
-import hashlib
 import itertools
-import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypedDict
@@ -17,6 +15,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from dissent.commandline import InputError
+from dissent.determinism import seed_of
 from dissent.examples import Examples
 from dissent.files import sha256
 from dissent.frozen_layers import hidden_batches, top_of
@@ -24,7 +23,8 @@ from dissent.progress import log, progress
 from dissent.text_checkpoints import classifier, load_into, load_text
 from dissent.text_families import Family, Member
 from dissent.tokens import Tokens, batches, collate, logits_of, tokenise
-from dissent.training.optimise import shuffled_batches
+from dissent.training.optimise import checkpoint_steps, shuffled_batches
+from dissent.weight_paths import is_finite
 
 # Examples that pass the frozen layers together.
 AT_ONCE = 256
@@ -89,7 +89,7 @@ def fine_tune_family(
         title = f"fine-tuning {name} {member['model']}"
         for step in optimise(top, feed, labels_N, member["order"], settings, title):
             states[member["model"], step] = weights_of(top)
-        if not all(weight.isfinite().all() for weight in weights_of(top).values()):
+        if not is_finite(weights_of(top)):
             log.warning("%s diverged: lower `learning_rate`, or leave it out", member["model"])
     return Family(
         name=name,
@@ -213,16 +213,6 @@ def rate_factor(step: int, steps: int, warm_up: float) -> float:
     return (steps - step) / max(1, steps - rising)
 
 
-def checkpoint_steps(steps: int, checkpoints: int) -> list[int]:
-    """The steps after which weights are kept."""
-    return [round(steps * (i + 1) / checkpoints) for i in range(checkpoints)]
-
-
 def weights_of(model: nn.Module) -> dict[str, torch.Tensor]:
     """A copy of the weights that are trained, in memory."""
     return {name: weight.detach().to("cpu", copy=True) for name, weight in model.named_parameters()}
-
-
-def seed_of(*parts: str | int) -> int:
-    """A seed of torch for what these words and numbers say."""
-    return int(hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:15], 16)

@@ -68,3 +68,8 @@ def shuffled_batches(
             waiting = torch.cat([waiting, torch.randperm(n_examples, generator=generator)])
         yield waiting[:batch_size]
         waiting = waiting[batch_size:]
+
+
+def checkpoint_steps(steps: int, checkpoints: int) -> list[int]:
+    """The steps after which a run is evaluated."""
+    return [round(steps * (i + 1) / checkpoints) for i in range(checkpoints)]
