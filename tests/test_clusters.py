@@ -39,9 +39,13 @@ def test_means_are_of_the_models_drawn(models, seed):
 # Equal means, but for rounding.
 TIED = np.array([3, 6, 9, 7, 7, 11, 11]) / 12, np.zeros(7), np.array([0, 1, 0, 1, 1, 1, 0], bool)
 
+# A cluster of one model, which scipy has no test for.
+ALONE = np.array([3, 6, 1, 5]) / 12, np.zeros(4), np.array([1, 0, 0, 0], bool)
+
 
 @given(models())
 @example(TIED)
+@example(ALONE)
 def test_of_few_models_all_deals_are_counted(models):
     values_P, _, large_P = models
 

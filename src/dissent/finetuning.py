@@ -20,6 +20,7 @@ from torch.optim.swa_utils import update_bn
 
 from dissent.classifiers import Card, Preprocessing, build, load_checkpoint, prepare, remove_head
 from dissent.commandline import InputError
+from dissent.determinism import fastest_device
 from dissent.files import atomic, sha256
 from dissent.finetuned import FineTuning
 from dissent.training.optimise import GRADIENT_NORM, shuffled_batches
@@ -89,7 +90,6 @@ def fine_tune(
     of the run, from the checkpoint and from the task's classes: runs of several settings begin
     alike, but no two models learn from the same batches, nor does one of two tasks.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model, card = load_checkpoint(checkpoint)
     remove_head(model)
     pretrained = {name: tensor.clone() for name, tensor in model.state_dict().items()}
@@ -101,7 +101,7 @@ def fine_tune(
         model.reset_classifier(len(classes))
         model.load_state_dict(pretrained, strict=False)
         # Convolutions train and predict up to one and a half times as fast in this format.
-        model.to(device, memory_format=torch.channels_last)
+        model.to(fastest_device(), memory_format=torch.channels_last)
         batches = shuffled_batches(
             len(labels_N), recipe["batch_size"], torch.Generator().manual_seed(seed)
         )

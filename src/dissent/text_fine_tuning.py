@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from dissent.commandline import InputError
-from dissent.determinism import seed_of
+from dissent.determinism import fastest_device, seed_of
 from dissent.examples import Examples
 from dissent.files import sha256
 from dissent.frozen_layers import hidden_batches, top_of
@@ -78,9 +78,8 @@ def fine_tune_family(
     tokens = tokenise(card, [examples.sentences[at] for at in train])
     feed = feeder(model, tokens, settings["frozen_layers"])
     labels_N = torch.from_numpy(examples.labels[train])
-    # Where the trained layers learn fastest; the frozen ones have done their work.
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    top = top_of(model, settings["frozen_layers"]).to(device)
+    # The frozen layers have done their work.
+    top = top_of(model, settings["frozen_layers"]).to(fastest_device())
     pretrained = {name: tensor.clone() for name, tensor in top.state_dict().items()}
     states = {}
     for member in members:

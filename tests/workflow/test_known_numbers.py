@@ -147,7 +147,7 @@ def test_bert_on_hans(results):
 
 def test_clusters(results):
     folder = results / "metrics/linear_connectivity"
-    table = pd.read_csv(folder / "clusters.csv", index_col="measure")
+    table = pd.read_csv(folder / "cluster_differences.csv", index_col="measure")
     row = table.loc["lexical overlap, non-entailment"]
     assert (row["small_n"], row["large_n"]) == (12, 88)
     assert (row["small_mean"], row["large_mean"]) == pytest.approx((0.096, 0.301), abs=5e-4)

@@ -2,7 +2,7 @@
 BERTS = CONNECTIVITY.published
 METRICS_FILES += [
     f"{CONNECTIVITY_METRICS}/{name}.csv"
-    for name in ("clusters", "runs", "agreement", "correct_counts", "groups")
+    for name in ("cluster_differences", "runs", "agreement", "correct_counts", "groups")
 ]
 STATISTICS.append(f"{CONNECTIVITY_METRICS}/clusters_statistics.csv")
 
@@ -13,7 +13,7 @@ rule compare_clusters:
         runs=local(BERTS.runs.location),
         clusters=BERTS.clusters,
     output:
-        measures=f"{CONNECTIVITY_METRICS}/clusters.csv",
+        measures=f"{CONNECTIVITY_METRICS}/cluster_differences.csv",
         runs=f"{CONNECTIVITY_METRICS}/runs.csv",
         statistics=f"{CONNECTIVITY_METRICS}/clusters_statistics.csv",
     log:
