@@ -122,14 +122,20 @@ def difference(
     """Mean accuracy of the large less that of the small cluster, with its interval.
 
     Variances over the networks of each cluster and over examples add up, with Student's t
-    (`method_comparison.welch_interval`). NaN if a cluster is of one network: nothing says how much
-    others like it would differ.
+    (`method_comparison.welch_interval`). Others like a network that is a cluster by itself are
+    taken to differ as much as those of the other cluster (Crawford and Howell 1998, The Clinical
+    Neuropsychologist 12). NaN if both clusters are of one network.
     """
     by_example_N = right_MN[large_M].mean(axis=0) - right_MN[small_M].mean(axis=0)
     accuracy_M = right_MN.mean(axis=1)
-    parts = accuracy_M[large_M], accuracy_M[small_M], by_example_N
-    variances = [variance_of_mean(part) for part in parts]
     value = float(by_example_N.mean())
+    clusters = [part for part in (accuracy_M[large_M], accuracy_M[small_M]) if len(part) > 1]
+    if not clusters:
+        return value, np.nan, np.nan
+    parts = [*clusters, by_example_N]
+    variances = [variance_of_mean(part) for part in parts]
+    if len(clusters) == 1:
+        variances[0] *= 1 + len(clusters[0])
     return value, *welch_interval(value, variances, [len(part) - 1 for part in parts], level)
 
 

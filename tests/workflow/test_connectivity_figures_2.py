@@ -277,7 +277,7 @@ def test_metric_checks_counts_every_triangle_of_the_window(drawn, tables):
         steps = sorted(chosen(source["checks"], family=family)["step"])
         counts = [violations(source["pairs"], family, step) for step in steps]
         n_violated, n_triangles = counts[-1]
-        assert title(axes) == f"{family}\n{n_triangles} triangles"
+        assert title(axes) == f"{family}\ntriangles: {n_triangles}"
         bars = {round(bar.get_x(), 9): bar.get_height() for bar in axes.patches}
         assert sum(bars.values()) == n_triangles
         assert sum(height for x, height in bars.items() if x >= 1) == n_violated

@@ -55,7 +55,7 @@ def draw(curves: pd.DataFrame, run: str, level: float) -> tuple[Figure, pd.DataF
     handles.append(figures.handle("straight line between the ends", **CHORD))
     figure.legend(handles=handles, loc="outside upper center", ncols=4, handlelength=3)
     note = shared.interval_note(
-        table, "Bands", level, "bootstrap over models and examples of the mean"
+        table, "Bands", level, "over models and examples; of one pair, none"
     )
     figures.footnote(figure, run, *pair_counts(table), note)
     return figure, table

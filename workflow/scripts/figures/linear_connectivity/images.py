@@ -56,7 +56,7 @@ def draw(
         figure,
         run,
         *shared.wrapped("; ".join(sizes)),
-        shared.interval_note(curves, "Bands", level, "bootstrap over models and examples"),
+        shared.interval_note(curves, "Bands", level, "over models and examples"),
         f"Whiskers: {level:.0%} bootstrap over examples, of each pair",
     )
     columns = ["family", "first", "second", *MEASURES, "convexity_gap_low", "convexity_gap_high"]

@@ -115,7 +115,7 @@ def difference(tests: pd.Series) -> str:
 
 
 def interval(low: float, high: float, digits: int) -> str:
-    """Ends in brackets; nothing of a cluster of one model, which has none."""
+    """Ends in brackets; nothing where there are none."""
     return "" if np.isnan(low) else f" ({spelt(low, digits)} to {spelt(high, digits)})"
 
 

@@ -38,7 +38,7 @@ def draw(checks: pd.DataFrame, pairs: pd.DataFrame, run: str) -> tuple[Figure, p
     for panel, row in zip(axes, last.itertuples(), strict=False):
         histogram = triangles(kept[kept["family"] == row.family])
         draw_triangles(panel, histogram, looks[row.family])
-        panel.set_title(f"{row.family}\n{row.n_triangles:,.0f} triangles")
+        panel.set_title(f"{row.family}\ntriangles: {row.n_triangles:,.0f}")
         parts.append(histogram.assign(family=row.family, step=row.step))
     for panel, (check, title) in zip(axes[len(last) :], CHECKS.items(), strict=True):
         draw_check(panel, checks, check, looks)
