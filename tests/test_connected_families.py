@@ -77,6 +77,7 @@ def test_kept_are_those_near_the_best_on_tune_that_did_not_diverge():
     made = made_family(DATA, in_domain=0.9, seed=3)
     family = Family(diverged(made, [0]), DATA, SETTINGS._replace(window=0.05))
     tune_M = family.tune(family.last)
+    assert not family.right("heuristics", family.last)[0].any()
     expected = [i > 0 and tune >= max(tune_M[1:]) - 0.05 for i, tune in enumerate(tune_M)]
     assert [*family.kept_M] == expected
     assert 1 < sum(expected) < 7

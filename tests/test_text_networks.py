@@ -40,6 +40,15 @@ def test_weights_of_half_precision_are_mixed_in_full(tmp_path):
     assert {tensor.dtype for tensor in state.values()} == {torch.float32}
 
 
+def test_weights_that_are_no_numbers_are_refused(tmp_path):
+    path = small_text_checkpoint(tmp_path / "a", 0, 3)
+    weights, card = load_text(path)
+    weights["classifier.bias"][1] = torch.inf
+    save_text(tmp_path / "b", weights, card)
+    with pytest.raises(InputError, match="'b' has weights that are no finite numbers: leave it"):
+        own_networks({"a": path, "b": tmp_path / "b"})
+
+
 def changed(**config) -> dict:
     card = small_card(2)
     return {**card, "config": {**card["config"], **config}}
@@ -81,7 +90,7 @@ def test_models_that_can_be_mixed(other):
         (changed(num_hidden_layers=2), "architectures, with `num_hidden_layers` 3 and 2: name"),
         (with_other_words(), "'one' and 'other' have different vocabularies"),
         (small_card(3), "'one' has the classes entailment, non-entailment and 'other' entailment"),
-        ({**small_card(2), "classes": small_card(2)["classes"][::-1]}, "in the same order"),
+        ({**small_card(2), "classes": small_card(2)["classes"][::-1]}, "with one `id2label`"),
         (small_card(), "'other' has no classifier"),
     ],
 )

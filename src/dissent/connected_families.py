@@ -72,14 +72,15 @@ class Family:
     def right(self, data: str, step: int, split="report", group: str | None = None) -> np.ndarray:
         """Which networks classify which examples of a split or a group of it rightly, bool [M, n].
 
-        A network that diverged, of which everything is NaN, says the first class of all.
+        A network that diverged, of which everything is NaN, is right on none.
         """
         chosen_N = self._of_split_N(data, split)
         if group is not None:
             chosen_N = chosen_N & (self._groups_N(data) == group)
         positions_n = self.connections.positions_N[data][chosen_N]
-        predicted_Mn = self.connections.logits_MNC[data][step][:, chosen_N].argmax(axis=2)
-        return predicted_Mn == self.data[data].labels[positions_n]
+        logits_MnC = self.connections.logits_MNC[data][step][:, chosen_N]
+        finite_Mn = np.isfinite(logits_MnC).all(axis=2)
+        return finite_Mn & (logits_MnC.argmax(axis=2) == self.data[data].labels[positions_n])
 
     def tune(self, step: int) -> np.ndarray:
         """Accuracy of the networks on the split tune, [M]; NaN where the file has no such."""

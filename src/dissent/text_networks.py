@@ -13,7 +13,7 @@ from dissent.connections import Member
 from dissent.files import sha256
 from dissent.text_checkpoints import TextCard, classifier, load_into, load_text
 from dissent.text_families import read_family
-from dissent.weight_paths import State
+from dissent.weight_paths import State, is_finite
 
 # What may differ in the configs of networks that compute the same with the same weights, besides
 # what no card has.
@@ -65,7 +65,8 @@ def fine_tuned_networks(start: Path, weights: Path) -> Networks:
 def own_networks(checkpoints: Mapping[str, Path]) -> Networks:
     """The user's classifiers, by name.
 
-    Raises InputError unless they have one architecture, vocabulary and list of classes.
+    Raises InputError unless they have one architecture, vocabulary and list of classes, and where
+    weights are not finite.
     """
     read = {name: load_text(path) for name, path in checkpoints.items()}
     cards = {name: card for name, (_, card) in read.items()}
@@ -77,6 +78,10 @@ def own_networks(checkpoints: Mapping[str, Path]) -> Networks:
         load_into(model, weights)
         # As numbers of the model's precision: some are published in half of it.
         states[name] = {key: weights[key].to(own.dtype) for key, own in model.state_dict().items()}
+        if not is_finite(states[name]):
+            raise InputError(
+                f"{name!r} has weights that are no finite numbers: leave it out, or save it anew"
+            )
     return Networks(
         members=tuple(Member(name) for name in checkpoints),
         steps=(0,),
@@ -110,7 +115,8 @@ def check_alike(cards: Mapping[str, TextCard]) -> None:
         if card["classes"] != other["classes"]:
             raise InputError(
                 f"{first!r} has the classes {', '.join(card['classes'])} and {name!r} "
-                f"{', '.join(other['classes'])}: name models of the same classes in the same order"
+                f"{', '.join(other['classes'])}: name models with one "
+                f"`id2label` in config.json"
             )
 
 

@@ -356,7 +356,7 @@ def test_without_clusters_accuracies_are_still_counted(drawn):
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("curves", "No pair of models in the window"),
+        ("curves", "No pair of models in the window, above or below their median"),
         ("planes", "Too few models for a plane"),
         ("gaps", "Fewer than two models in the window"),
     ],

@@ -28,7 +28,9 @@ def draw(curves: pd.DataFrame, run: str, level: float) -> tuple[Figure, pd.DataF
     """
     table = curves.loc[curves["pairing"] != "all", COLUMNS]
     if table.empty:
-        return shared.empty_figure("No pair of models in the window", run), table
+        return shared.empty_figure(
+            "No pair of models in the window, above or below their median", run
+        ), table
     data, pairings = table["data"].unique(), shared.pairings(table)
     looks = shared.family_looks(curves["family"])
     figure, grid = pyplot.subplots(

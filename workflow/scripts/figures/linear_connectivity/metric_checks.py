@@ -56,7 +56,8 @@ def draw(checks: pd.DataFrame, pairs: pd.DataFrame, run: str) -> tuple[Figure, p
         "over the sum of the other two; beyond 1 (dashed) the inequality is violated; the last "
         "bin has all above",
         "Clustering coefficient: of pairs of at most the median gap; about 0.5 (dashed) by chance",
-        "Small marks: earlier steps. No intervals: triangles share models",
+        "Small marks: earlier steps. " * (len(checks) > len(last))
+        + "No intervals: triangles share models",
     )
     columns = ["family", "step", "measure", "ratio_from", "value"]
     return figure, pd.concat(parts).reindex(columns=columns)
