@@ -26,7 +26,7 @@ gallery: figures published
 	@$(IN_ENVIRONMENT) python workflow/scripts/gallery.py
 
 test: .venv/.stamp
-	@$(IN_ENVIRONMENT) pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
+	@$(IN_ENVIRONMENT) pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder
 
 lint: .venv/.stamp
 	@$(IN_ENVIRONMENT) ruff check .

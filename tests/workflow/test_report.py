@@ -55,13 +55,6 @@ def test_it_holds_every_figure_as_it_was_drawn(finished, report, page, figures):
         assert (report / result["data_uri"]).read_bytes() == (finished[0] / path).read_bytes()
 
 
-PREFIX_OF_PAPER = {
-    "low_data_ensembles": "low_data_",
-    "very_large_dropout": "dropout_",
-    "linear_connectivity": "connectivity_",
-}
-
-
 def is_of_ensembling(path: str) -> bool:
     """Whether a figure answers for a data set which models are worth ensembling."""
     return Path(path).parent.name == "ensembling"
@@ -71,7 +64,8 @@ def caption_of(path):
     if is_of_ensembling(path):
         return "worth_ensembling"
     stem, paper = Path(path).stem, Path(path).parent.name
-    return PREFIX_OF_PAPER.get(paper, "") + stem
+    prefix = {"low_data_ensembles": "low_data_", "very_large_dropout": "dropout_"}.get(paper, "")
+    return prefix + stem
 
 
 def test_every_figure_has_its_caption(page, figures):

@@ -22,9 +22,7 @@ def test_every_figure_is_drawn_in_every_format(finished):
     assert {path.stem for path in low_data.iterdir()} == set(LOW_DATA)
     dropout = figures.with_name("very_large_dropout")
     assert {path.stem for path in dropout.iterdir()} == set(DROPOUT)
-    connectivity = figures.with_name("linear_connectivity")
-    assert {path.stem for path in connectivity.iterdir()} == {"images"}
-    drawn = {figures: stems, low_data: LOW_DATA, dropout: DROPOUT, connectivity: ["images"]}
+    drawn = {figures: stems, low_data: LOW_DATA, dropout: DROPOUT}
     for path in (folder / stem for folder, names in drawn.items() for stem in names):
         assert path.with_suffix(".svg").read_text().startswith("<?xml")
         assert path.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
@@ -91,16 +89,13 @@ DROPOUT = (
 DROPOUT_FIGURES = {f"dropout_{name}" for name in DROPOUT}
 COMPARED_DROPOUT = {"compare_dropout", *DROPOUT_FIGURES}
 DROPOUT_RUNS = {"dropout_fine-tuning", "dropout_linear"}
-COMPARED_CONNECTIVITY = {"compare_connectivity", "connectivity_images"}
-COMPARED_RUNS = COMPARED_DROPOUT | COMPARED_CONNECTIVITY
 FIGURES_AFTER_LOGITS = {*(f"fig{i}" for i in range(1, 8)), "worth_ensembling", *LOW_DATA_FIGURES}
-FIGURES = FIGURES_AFTER_LOGITS | DROPOUT_FIGURES | {"connectivity_images"}
+FIGURES = FIGURES_AFTER_LOGITS | DROPOUT_FIGURES
 AFTER_LOGITS = METRICS | FINE_TUNED | METHODS | FIGURES_AFTER_LOGITS | ENDS
 
-OF_ALL_CHECKPOINTS = {
-    *(TRAINING | LOGITS | FEATURES | AFTER_LOGITS | DROPOUT_RUNS | COMPARED_RUNS),
-    *("count_costs", "connect_images"),
-}
+OF_ALL_CHECKPOINTS = (
+    TRAINING | LOGITS | FEATURES | {"count_costs"} | AFTER_LOGITS | DROPOUT_RUNS | COMPARED_DROPOUT
+)
 
 
 def stem(rule: str) -> str:
@@ -118,9 +113,9 @@ def stem(rule: str) -> str:
         ("probes", {"mix_features", "probe_downstream", "fig6", "fig7", *ENDS}),
         # Imported by no script, but by a module of a module of one: all that follows runs too.
         ("training/objectives", OF_ALL_CHECKPOINTS),
-        ("logits", LOGITS | FEATURES | AFTER_LOGITS | COMPARED_RUNS),
+        ("logits", LOGITS | FEATURES | AFTER_LOGITS | COMPARED_DROPOUT),
         # What is measured of fine-tunings does not make them anew.
-        ("choice_metrics", METHODS | LOW_DATA_FIGURES | COMPARED_RUNS | ENDS),
+        ("choice_metrics", METHODS | LOW_DATA_FIGURES | COMPARED_DROPOUT | ENDS),
         ("dropout_metrics", COMPARED_DROPOUT | ENDS),
         ("figures", FIGURES | {"figures"}),
         # Used by the workflow itself alone.
