@@ -9,8 +9,10 @@ from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).parents[1]
 STANDIN_CONDA = Path(__file__).parent / "standin_conda"
-# Fixtures of tests/workflow that take minutes, with all that asks for them: the longest first.
-COSTLY = ("sealed", "finished")
+# What tests in place change for a while: all that asks for it is in one process.
+CHANGED = "finished"
+# What takes longest, in the order in which it should begin. The first two make what others wait for.
+FIRST = ("tests/workflow/test_mutations.py", CHANGED, "tests/workflow/", "")
 
 
 @pytest.fixture(scope="session")
@@ -32,17 +34,16 @@ def standin_conda(monkeypatch):
 
 @cache
 def group(file: str) -> str:
-    """The costly fixture that a function of a test file asks for, or else the file itself."""
+    """The fixture `finished` if a function of a test file asks for it, or else the file itself."""
     if not file.startswith("tests/workflow/"):
         return file
     text = (ROOT / file).read_text()
     parameters = " ".join(re.findall(r"^def \w+\(([^)]*)\)", text, re.MULTILINE))
-    asked = set(re.findall(r"\w+", parameters))
-    return next((name for name in COSTLY if name in asked), file)
+    return CHANGED if CHANGED in re.findall(r"\w+", parameters) else file
 
 
 class Scheduling(LoadScopeScheduling):
-    """Keep the tests of a file in one process, and those of files that share a costly fixture.
+    """Keep the tests of a file in one process, and those of files that ask for `finished`.
 
     `--dist loadgroup` should do so, but with pytest 9.2 it silently groups nothing (pytest-xdist,
     issue 1386): every process makes every fixture.
@@ -59,10 +60,9 @@ def pytest_xdist_make_scheduler(config, log):
 
 def pytest_collection_modifyitems(items):
     """Begin with what takes longest, so that processes end together."""
-    order = [*COSTLY, "tests/workflow/", ""]
 
     def rank(item) -> int:
         scope = group(item.nodeid.partition("::")[0])
-        return next(at for at, start in enumerate(order) if scope.startswith(start))
+        return next(at for at, start in enumerate(FIRST) if scope.startswith(start))
 
     items.sort(key=rank)

@@ -131,8 +131,8 @@ def drop(features_ND: torch.Tensor, rate: float, generator: torch.Generator) -> 
     """
     if not rate:
         return features_ND
-    kept_ND = torch.rand(features_ND.shape, generator=generator) >= rate
-    return features_ND * (kept_ND / (1 - rate)).to(features_ND.device)
+    dropped_ND = torch.rand(features_ND.shape, generator=generator) < rate
+    return (features_ND / (1 - rate)).masked_fill(dropped_ND.to(features_ND.device), 0)
 
 
 def optimise(

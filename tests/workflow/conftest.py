@@ -4,11 +4,12 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from forked import MODULES, forked
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,21 +60,50 @@ def planned(output: str) -> set[str]:
     return set(counts) - {"total"}
 
 
+def made_once(tmp_path_factory, name: str, make: Callable[[Path], None]) -> Path:
+    """The folder that `make` fills, once for all processes of the test run: the others wait."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    with FileLock(f"{folder}.lock"):
+        if not (made := folder.with_name(f"{name}.made")).exists():
+            assert not folder.exists(), f"{folder} could not be made: see the test that asked first"
+            folder.mkdir()
+            make(folder)
+            made.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> tuple[Path, str]:
     """The `test` run done with --use-conda in a copy of the project, and the PATH it had.
 
-    Every `python` but those of the rules' own environments refuses to start.
+    Every `python` but those of the rules' own environments refuses to start. Tests that change it,
+    and mend it, are in one process (tests/conftest.py).
     """
-    folder = copy_project(tmp_path_factory.mktemp("project"))
-    guard = tmp_path_factory.mktemp("guard") / "python"
+    folder = made_once(tmp_path_factory, "finished", finish)
+    return folder / "project", guarded_path(folder)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(finished) -> Path:
+    """The same, for processes that only read the results."""
+    return finished[0]
+
+
+def finish(folder: Path) -> None:
+    guard = folder / "guard/python"
+    guard.parent.mkdir()
     guard.write_text("#!/bin/sh\necho 'a rule ran outside its environment' >&2\nexit 1\n")
     guard.chmod(0o755)
-    standin = ROOT / "tests" / "standin_conda"
-    path = os.pathsep.join(map(str, [guard.parent, standin, TOOLS, os.environ["PATH"]]))
+    copy_project(folder / "project")
     # Itself, as users have it.
-    run(folder, TOOLS / "snakemake", *OF_THE_TEST, "--use-conda", "figures", PATH=path)
-    return folder, path
+    command = (TOOLS / "snakemake", *OF_THE_TEST, "--use-conda", "figures")
+    run(folder / "project", *command, PATH=guarded_path(folder))
+
+
+def guarded_path(folder: Path) -> str:
+    standin = ROOT / "tests" / "standin_conda"
+    return os.pathsep.join(map(str, [folder / "guard", standin, TOOLS, os.environ["PATH"]]))
 
 
 def run(folder: Path, *command: str | os.PathLike, **variables: str) -> str:
@@ -137,7 +167,11 @@ def sealed(tmp_path_factory) -> Path:
     The project is a git repository; its DVC remote is a folder, named in .dvc/config.local. Do not
     change it: copy it (shutil.copytree keeps what Snakemake looks at) or clone it.
     """
-    folder = copy_project(tmp_path_factory.mktemp("sealed"))
+    return made_once(tmp_path_factory, "sealed", seal) / "project"
+
+
+def seal(parent: Path) -> None:
+    folder = copy_project(parent / "project")
     demo = (folder / "config/test.yaml").read_text().replace("run: test", "run: demo")
     (folder / "config/demo.yaml").write_text(demo)
     # One model whose jobs are its own.
@@ -165,7 +199,6 @@ def sealed(tmp_path_factory) -> Path:
     )
     run(folder, "git", "add", "--all")
     run(folder, "git", "commit", "--quiet", "--message", "Its results")
-    store = tmp_path_factory.mktemp("store")
+    store = parent / "store"
     run(folder, "dvc", "remote", "add", "--local", "--default", "store", str(store))
     run(folder, "dvc", "push")
-    return folder

@@ -97,10 +97,10 @@ def project(tmp_path) -> Path:
     return folder
 
 
-def assert_undisturbed(project: Path, finished: tuple[Path, str]) -> None:
+def assert_undisturbed(project: Path, undisturbed: Path) -> None:
     """What there is is all recorded, and as the undisturbed run has it; nothing else remains."""
     made, records = results(project), said(project)
-    expected, expected_records = results(finished[0]), said(finished[0])
+    expected, expected_records = results(undisturbed), said(undisturbed)
     assert {path for path in made if made[path] != expected[path]} == set()
     assert {path for path in records if records[path] != expected_records[path]} == set()
     recorded = {output for record in records.values() for output in record["outputs"]}
@@ -108,7 +108,7 @@ def assert_undisturbed(project: Path, finished: tuple[Path, str]) -> None:
     assert remains(project) == []
 
 
-def test_a_run_killed_again_and_again_ends_as_if_it_had_not_been(project, finished):
+def test_a_run_killed_again_and_again_ends_as_if_it_had_not_been(project, undisturbed):
     seed = random.randrange(2**32)
     print(f"seed {seed}")
     chance = random.Random(seed)
@@ -121,7 +121,7 @@ def test_a_run_killed_again_and_again_ends_as_if_it_had_not_been(project, finish
                 continue
         else:
             run(project, *COMMAND)
-        assert_undisturbed(project, finished)
+        assert_undisturbed(project, undisturbed)
         audit = run(project, "dissent", "audit", "--configfile", "config/test.yaml")
         assert "everything holds" in audit
         if kills == KILLS:
@@ -146,7 +146,7 @@ def first_process(parent: subprocess.Popen, script: str) -> psutil.Process:
     raise AssertionError(f"ended without {script}: {parent.communicate()[0]}")
 
 
-def test_a_killed_script_leaves_no_result(project, finished):
+def test_a_killed_script_leaves_no_result(project, undisturbed):
     command = to_make("results/test/checkpoints/resnet-s0.safetensors")
     process = start(project, *command)
     script = first_process(process, "checkpoints/train.py")
@@ -159,10 +159,10 @@ def test_a_killed_script_leaves_no_result(project, finished):
     assert process.returncode == 1
     assert list(checkpoints.glob("[!.]*")) == []
     run(project, *command)
-    assert_undisturbed(project, finished)
+    assert_undisturbed(project, undisturbed)
 
 
-def test_what_a_script_made_whose_recorder_was_killed_is_made_anew(project, finished):
+def test_what_a_script_made_whose_recorder_was_killed_is_made_anew(project, undisturbed):
     process = start(project, *to_make("data"))
     script = first_process(process, "data/make_dataset.py")
     output = Path(script.cmdline()[script.cmdline().index("--output") + 1])
@@ -173,10 +173,10 @@ def test_what_a_script_made_whose_recorder_was_killed_is_made_anew(project, fini
     assert (project / output).exists()
     made_anew = f"{output} is not what its job recorded: it is made anew"
     assert made_anew in run(project, *to_make("data"))
-    assert_undisturbed(project, finished)
+    assert_undisturbed(project, undisturbed)
 
 
-def test_jobs_that_outlive_a_killed_run_do_no_harm(project, finished):
+def test_jobs_that_outlive_a_killed_run_do_no_harm(project, undisturbed):
     process = start(project, *to_make("data"))
     script = first_process(process, "data/make_dataset.py")
     survivors = [script, script.parent()]
@@ -185,10 +185,10 @@ def test_jobs_that_outlive_a_killed_run_do_no_harm(project, finished):
     run(project, *to_make("data"))
     psutil.wait_procs(survivors, timeout=60)
     assert "Nothing to be done" in run(project, *to_make("data"))
-    assert_undisturbed(project, finished)
+    assert_undisturbed(project, undisturbed)
 
 
-def test_a_run_killed_before_it_has_filled_a_marker_is_run_again(project, finished):
+def test_a_run_killed_before_it_has_filled_a_marker_is_run_again(project, undisturbed):
     process = start(project, *to_make("data"))
     first_process(process, "data/make_dataset.py")
     os.killpg(process.pid, signal.SIGKILL)
@@ -198,4 +198,4 @@ def test_a_run_killed_before_it_has_filled_a_marker_is_run_again(project, finish
     for marker in markers:
         marker.write_text("")
     run(project, *to_make("data"))
-    assert_undisturbed(project, finished)
+    assert_undisturbed(project, undisturbed)

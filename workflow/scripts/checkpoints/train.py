@@ -4,18 +4,16 @@ import argparse
 import json
 from pathlib import Path
 
-import torch
-
 from dissent import commandline
 from dissent.classifiers import load_checkpoint, save_checkpoint
+from dissent.determinism import use
 from dissent.examples import read_examples
 from dissent.progress import log
 from dissent.training.recipes import train
 
 
 def main(arguments: argparse.Namespace) -> None:
-    torch.set_num_threads(arguments.threads)
-    torch.use_deterministic_algorithms(True)
+    use(arguments.threads)
     data = {examples.name: examples for examples in map(read_examples, arguments.data)}
     teachers = {path.stem: path for path in arguments.teachers}
     for output in arguments.output:

@@ -12,6 +12,7 @@ from torch import nn
 from dissent import commandline
 from dissent.classifiers import Card, load_checkpoint, predict
 from dissent.commandline import InputError
+from dissent.determinism import use
 from dissent.examples import Examples, read_examples
 from dissent.files import sha256
 from dissent.logits import Key, of_examples, write_logits
@@ -26,8 +27,7 @@ def main(arguments: argparse.Namespace) -> None:
                 f"data set {examples.name!r} has labels and no images for models to look at: give "
                 f"one with images, or import predictions of this one"
             )
-    torch.set_num_threads(arguments.threads)
-    torch.use_deterministic_algorithms(True)
+    use(arguments.threads)
     for checkpoint in progress(arguments.checkpoints, "caching logits"):
         model, card = load_checkpoint(checkpoint)
         if arguments.splits:
