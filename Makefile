@@ -4,7 +4,7 @@ CORES ?= all
 
 IN_ENVIRONMENT = PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: figures published environment report gallery test lint lock bench
+.PHONY: figures published environment report gallery test test-slurm lint lock bench
 
 SNAKEMAKE = $(IN_ENVIRONMENT) snakemake --workflow-profile workflow/profiles/default --cores $(CORES)
 
@@ -27,6 +27,9 @@ gallery: figures published
 
 test: .venv/.stamp
 	@$(IN_ENVIRONMENT) pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder
+
+test-slurm: .venv/.stamp
+	@$(IN_ENVIRONMENT) pytest -m slurm tests/workflow/test_slurm.py
 
 lint: .venv/.stamp
 	@$(IN_ENVIRONMENT) ruff check .

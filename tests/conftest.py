@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 STANDIN_CONDA = Path(__file__).parent / "standin_conda"
 # What tests in place change for a while: all that asks for it is in one process.
 CHANGED = "finished"
-# What takes longest, in the order in which it should begin. The first two make what others wait for.
+# What takes longest should begin first; the first two make what others wait for.
 FIRST = ("tests/workflow/test_mutations.py", CHANGED, "tests/workflow/", "")
 
 
