@@ -5,14 +5,20 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).parents[1]
 STANDIN_CONDA = Path(__file__).parent / "standin_conda"
 # What tests in place change for a while: all that asks for it is in one process.
 CHANGED = "finished"
-# What takes longest should begin first; the first two make what others wait for.
-FIRST = ("tests/workflow/test_mutations.py", CHANGED, "tests/workflow/", "")
+# These two first make, for minutes, what others wait for.
+FIRST = ("tests/workflow/test_mutations.py", CHANGED)
+MADE = {"sealed", "undisturbed"}
+
+# Where many processes share two cores, slow examples say nothing of a test.
+settings.register_profile("dissent", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("dissent")
 
 
 @pytest.fixture(scope="session")
@@ -33,13 +39,18 @@ def standin_conda(monkeypatch):
 
 
 @cache
-def group(file: str) -> str:
-    """The fixture `finished` if a function of a test file asks for it, or else the file itself."""
+def asked(file: str) -> set[str]:
+    """What the functions of a test file of the workflow have as parameters."""
     if not file.startswith("tests/workflow/"):
-        return file
+        return set()
     text = (ROOT / file).read_text()
     parameters = " ".join(re.findall(r"^def \w+\(([^)]*)\)", text, re.MULTILINE))
-    return CHANGED if CHANGED in re.findall(r"\w+", parameters) else file
+    return set(re.findall(r"\w+", parameters))
+
+
+def group(file: str) -> str:
+    """The fixture `finished` if a function of a test file asks for it, or else the file itself."""
+    return CHANGED if CHANGED in asked(file) else file
 
 
 class Scheduling(LoadScopeScheduling):
@@ -59,10 +70,12 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 def pytest_collection_modifyitems(items):
-    """Begin with what takes longest, so that processes end together."""
+    """Begin with what takes longest, so that processes end together, and let none wait in vain."""
 
-    def rank(item) -> int:
-        scope = group(item.nodeid.partition("::")[0])
-        return next(at for at, start in enumerate(FIRST) if scope.startswith(start))
+    def rank(item) -> tuple[int, bool]:
+        file = item.nodeid.partition("::")[0]
+        if group(file) in FIRST:
+            return FIRST.index(group(file)), False
+        return len(FIRST) + (not file.startswith("tests/workflow/")), bool(MADE & asked(file))
 
     items.sort(key=rank)

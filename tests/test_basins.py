@@ -49,7 +49,7 @@ def test_clusters_are_those_of_scikit_learn_and_the_blocks(sizes, k, scale):
     np.testing.assert_allclose(eigenvalues_M, np.sort(of_walk.real), atol=1e-9)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 50), st.integers(2, 3))
 def test_k_means_is_as_good_as_scikit_learns(seed, k):
     points = np.random.default_rng(seed).normal(size=(9, 2))

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import softmax
 from sklearn.metrics import log_loss
@@ -84,7 +84,6 @@ def test_nothing_is_chosen_below_the_least_cost():
 PROBABILITIES = st.sampled_from([0.0, 1e-300, 0.1, 0.5, 0.50001, 1.0])
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_properties_of_the_greedy_choice(data):
     n_candidates, n_examples = data.draw(st.integers(1, 6)), data.draw(st.integers(1, 5))

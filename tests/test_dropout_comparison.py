@@ -249,7 +249,7 @@ def test_a_large_rate_of_a_half_is_not_compared_with_itself():
 
 
 @given(st.integers(1, 4), st.integers(2, 4), st.integers(0, 99))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_images_of_one_setting_each_are_those_of_tasks(n_seeds, n_domains, seed):
     """Unseen images are like those of tasks that have nothing in common."""
     rng = np.random.default_rng(seed)

@@ -157,7 +157,7 @@ def table_of(n_domains, n_configurations, n_seeds, seed=0):
     return table
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(2, 4), st.integers(1, 4), st.integers(1, 3), st.integers(0, 99))
 def test_the_mean_of_the_mixtures_is_that_of_the_method(n_domains, n_configurations, n_seeds, seed):
     table = table_of(n_domains, n_configurations, n_seeds, seed)
@@ -185,7 +185,7 @@ def test_mixtures_may_be_more_than_can_be_numbered():
     assert set(mixtures["n_ways"]) == {4**32}
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.permutations(range(6)))
 def test_the_order_of_files_does_not_matter(order):
     files = [*made_family(EXAMPLES, grid((0, 0.5)), "linear"), *FILES]

@@ -71,7 +71,7 @@ def test_counts_equal_the_full_sums(rule, n_classes):
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.integers(0, 2**32),
     st.integers(1, 80),

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dissent.commandline import InputError
@@ -98,7 +98,6 @@ def test_rows_are_numbered_where_the_layout_says_so(tmp_path, name, content, arr
     assert made.classes == ("0", "1", "2")
 
 
-@settings(deadline=None)
 @given(
     labels=st.lists(st.integers(0, 2), min_size=4, max_size=30),
     shares=st.tuples(st.floats(0, 0.5), st.floats(0, 0.5)),
@@ -115,7 +114,6 @@ def test_splits_have_their_sizes_and_depend_on_the_seed(tmp_path_factory, labels
     assert (made.splits_N == "unused").sum() == len(labels) - sum(sizes)
 
 
-@settings(deadline=None)
 @given(
     lists=st.lists(st.lists(st.integers(0, 4), max_size=4), min_size=1, max_size=12).filter(any),
     suffix=st.sampled_from([".json", ".parquet"]),

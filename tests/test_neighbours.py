@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.neighbors import KNeighborsClassifier
@@ -69,7 +69,6 @@ def test_wide_features_far_from_0_are_centred_before_they_are_narrowed():
 VALUES = st.sampled_from([0.0, -0.0, 1.0, -1.0, 1.001, 2.0, 2.0**-24, 1e-3, 1000.0, 1001.0, 6e4])
 
 
-@settings(deadline=None)
 @given(
     features_ND=hnp.arrays(
         np.float16,

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dissent.commandline import InputError
@@ -83,7 +83,6 @@ def shuffled(columns: pd.DataFrame, n: int, extra: int, rng) -> tuple[pd.DataFra
     return table, pd.DataFrame({"id": [f"x{i}" for i in range(n)]}).merge(table, on="id")
 
 
-@settings(deadline=None)
 @given(**ROUND_TRIP)
 def test_rows_in_any_order_give_what_a_merge_by_id_gives(tmp_path_factory, seed, n, extra, suffix):
     rng = np.random.default_rng(seed)
@@ -101,7 +100,6 @@ def test_rows_in_any_order_give_what_a_merge_by_id_gives(tmp_path_factory, seed,
     assert found.scores_NC is None
 
 
-@settings(deadline=None)
 @given(values=st.sampled_from(["probabilities", "logits"]), **ROUND_TRIP)
 def test_scores_in_any_order_of_rows_and_columns_give_what_a_merge_gives(
     tmp_path_factory, seed, n, extra, suffix, values
@@ -129,7 +127,6 @@ def test_scores_in_any_order_of_rows_and_columns_give_what_a_merge_gives(
         np.testing.assert_allclose(np.exp(found.scores_NC), merged_NC, rtol=2e-5, atol=TINY)
 
 
-@settings(deadline=None)
 @given(
     labels=st.lists(st.integers(0, 11), min_size=1, max_size=20),
     written=st.sampled_from(["csv", "float csv", "uint16", "int64", "float32", "U", "json", "npz"]),

@@ -114,7 +114,7 @@ def test_ties_go_to_the_lower_loss_then_to_the_lower_index():
     assert selection.greedy_selection(votes, 3, 3).order == [1, 1, 1]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 2**32), st.lists(st.integers(0, 3), min_size=1, max_size=6))
 def test_every_prefix_is_right_where_a_loop_says_so(seed, order):
     votes = votes_of(seed, n_examples=15, n_coarse=2)

@@ -194,7 +194,7 @@ def test_labels_say_whether_the_premise_entails_the_hypothesis(made):
         assert entails(*pair) == (label == 0), pair
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     n=st.integers(0, 150),
     breakers=st.floats(0, 1),

@@ -60,7 +60,7 @@ def mixed_by_hand(first: nn.Module, second: nn.Module, share: float) -> nn.Modul
     return made
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 3), st.integers(0, 3), st.floats(0, 1))
 def test_mixing_in_place_is_mixing_a_copy_by_hand(first, second, share):
     model = network(9)

@@ -28,7 +28,10 @@ def told(project, monkeypatch) -> Path:
     return path
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(calls=st.lists(st.dictionaries(st.text(), VALUES)))
 def test_all_facts_are_read_back_and_the_last_of_a_name_counts(told, calls):
     told.write_text("")

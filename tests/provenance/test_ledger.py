@@ -48,7 +48,10 @@ RECORDS = st.builds(
 )
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=50,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(RECORDS)
 def test_a_record_is_read_back_as_it_was_written_and_tells_of_unknown_fields_nothing(
     project, record

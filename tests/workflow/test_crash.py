@@ -19,7 +19,7 @@ COMMAND = (
     *(str(TOOLS / "snakemake"), "--workflow-profile", "workflow/profiles/default"),
     *("--configfile", "config/test.yaml", "--cores", "2", "figures"),
 )
-KILLS = 20
+KILLS = 10
 # A run is killed at a random moment after it has finished some jobs: so, on any machine, runs get
 # on, and are killed while they start, train, measure and draw.
 JOBS_FINISHED = (0, 1, 1, 2)
