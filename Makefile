@@ -4,7 +4,7 @@ CORES ?= all
 
 IN_ENVIRONMENT = PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: figures published environment report gallery test test-slurm lint lock bench
+.PHONY: figures published environment report gallery test test-slurm test-remotes lint lock bench
 
 SNAKEMAKE = $(IN_ENVIRONMENT) snakemake --workflow-profile workflow/profiles/default --cores $(CORES)
 
@@ -30,6 +30,9 @@ test: .venv/.stamp
 
 test-slurm: .venv/.stamp
 	@$(IN_ENVIRONMENT) pytest -m slurm tests/workflow/test_slurm.py
+
+test-remotes: .venv/.stamp
+	@$(IN_ENVIRONMENT) pytest -m remotes tests/workflow/test_remotes.py
 
 lint: .venv/.stamp
 	@$(IN_ENVIRONMENT) ruff check .
