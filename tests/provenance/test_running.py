@@ -23,6 +23,12 @@ begin(Path("results/toy"))
 print("on", flush=True)
 input()
 """
+SAVE = """
+import sys
+import numpy
+from safetensors.numpy import save_file
+save_file({"zeros": numpy.zeros(500_000_000, "uint8")}, sys.argv[1])
+"""
 LEFT = {
     *(LOCKS / "0.input.lock", LOCKS / "0.output.lock"),
     *(RESULTS / ".one.123.partial.csv", RESULTS / "deep/er/.two.4.partial"),
@@ -162,3 +168,16 @@ def test_a_jobs_process_does_not_inherit_the_lock(project):
     running._running.close()
     assert is_alone() is True
     child.communicate(b"\n")
+
+
+def test_what_safetensors_leaves_when_it_is_killed_is_removed(project):
+    folder = RESULTS / "deep"
+    folder.mkdir(parents=True)
+    process = subprocess.Popen([sys.executable, "-c", SAVE, folder / "a.safetensors"])
+    while not (left := list(folder.iterdir())):
+        assert process.poll() is None
+    process.kill()
+    process.communicate()
+    assert list(folder.iterdir()) == left != [folder / "a.safetensors"]
+    begin(RESULTS)
+    assert list(folder.iterdir()) == []

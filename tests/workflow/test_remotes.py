@@ -87,7 +87,8 @@ def in_s3(tools) -> Iterator[Remote]:
     """A bucket."""
     port = free_port()
     endpoint = f"http://127.0.0.1:{port}"
-    make = f"import boto3; boto3.client('s3', endpoint_url={endpoint!r}).create_bucket(Bucket='bucket')"
+    client = f"boto3.client('s3', endpoint_url={endpoint!r})"
+    make = f"import boto3; {client}.create_bucket(Bucket='bucket')"
     variables = os.environ | KEYS
     with running([tools / "moto_server", "-p", str(port)], port):
         subprocess.run([tools / "python", "-c", make], env=variables, check=True)

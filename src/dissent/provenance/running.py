@@ -10,6 +10,8 @@ from dissent.files import leftovers
 from dissent.provenance.snakemake_internals import LOCKS, remote_jobs
 
 HELD_BY = Path(".provenance/running")
+# safetensors writes beside the file that it was told to, and renames (from 0.8 on).
+OF_SAFETENSORS = ".tmp??????"
 _running: TextIO | None = None
 
 
@@ -20,7 +22,8 @@ def begin(results: Path) -> None:
     may not see its locks) and left no jobs on a cluster.
     """
     if is_alone() and _always_here() and not remote_jobs():
-        for path in [*LOCKS.glob("*.lock"), *leftovers(results)]:
+        half_written = [*leftovers(results), *results.rglob(OF_SAFETENSORS)]
+        for path in [*LOCKS.glob("*.lock"), *half_written]:
             path.unlink(missing_ok=True)
     # Where a filesystem knows no locks, no run is alone.
     with suppress(OSError):
