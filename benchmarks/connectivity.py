@@ -17,9 +17,9 @@ from torch.nn import functional as F
 
 from dissent import hub
 from dissent.commandline import InputError, parser, run
+from dissent.determinism import use
 from dissent.examples import Examples
 from dissent.files import sha256
-from dissent.finetuning import use
 from dissent.frozen_layers import top_of
 from dissent.sentence_pairs import sentence_pairs
 from dissent.text_checkpoints import TextCard, classifier, save_text
