@@ -232,7 +232,7 @@ def test_the_libraries_offline_mode_is_named(hub, monkeypatch):
 
 
 def arguments(*names, table):
-    return Namespace(names=names, table=table)
+    return Namespace(names=names, table=table, pin=None)
 
 
 def test_rows_are_added_to_what_is_there(hub, tmp_path):

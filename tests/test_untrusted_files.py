@@ -12,6 +12,7 @@ CALLS = {"eval", "exec", "compile", "__import__"}
 # What these take, and with which argument they are safe.
 SAFE = {
     "torch.load": ("weights_only", True),
+    "load_state_dict": ("weights_only", True),
     "np.load": ("allow_pickle", False),
     "numpy.load": ("allow_pickle", False),
 }
@@ -67,6 +68,7 @@ def test_no_file_runs_code_or_says_where_it_is_unpacked(path):
         "import torch\ntorch.load(path)",
         "torch.load(path, weights_only=False)",
         "torch.load(path, weights_only=maybe)",
+        "load_state_dict(path)",
         "np.load(path)",
         "np.load(path, allow_pickle=True)",
         "AutoModel.from_pretrained(name, trust_remote_code=True)",

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
-from typing import TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 import timm
@@ -36,6 +36,8 @@ class Card(TypedDict):
     """What a checkpoint file says of itself.
 
     `options` go to timm beside the architecture; `zero_shot` has ZeroShotHead's sizes or is empty.
+    `view`, of weights that were published, is how encoded images are resized and cropped for them
+    (`dissent.image_views.View`), and `library` says who builds the architecture if not timm.
     """
 
     architecture: str
@@ -43,6 +45,8 @@ class Card(TypedDict):
     classes: list[str]
     preprocessing: Preprocessing
     zero_shot: dict[str, float]
+    view: NotRequired[dict[str, Any]]
+    library: NotRequired[str]
 
 
 class ZeroShotHead(nn.Module):
@@ -68,6 +72,11 @@ def build(card: Card, drop_rate: float = 0.0) -> nn.Module:
 
     Raises InputError where timm has no such architecture, or the architecture no such options.
     """
+    if "library" in card:
+        # Takes a second to import, and few models need it.
+        from dissent import zero_shot
+
+        return zero_shot.build(card["architecture"], len(card["classes"]))
     try:
         model = timm.create_model(
             card["architecture"],

@@ -22,7 +22,7 @@ from dissent.config_papers import NoOneRepresentation
 from dissent.config_shapes import NEEDED_LEAVES, OPTIONAL_LEAVES, Recipe, Run
 from dissent.config_text import Problem, Where, not_among
 from dissent.fetching import local_path
-from dissent.hub import HUB_ID
+from dissent.hub import HUB_ID, UNPINNED
 
 # These say by themselves that a model is pre-trained or taught, whatever its framework.
 STEERING_LEAVES = {"pretraining_steps", "teacher"}
@@ -71,7 +71,7 @@ def _data_conflicts(run: Run, name: str, data: DataSet) -> Iterator[Problem]:
     beside = " beside 'relabels'" if relabels else ""
     for leaf, value in data:
         # A share of 0 is given.
-        given = value not in (None, {}, "")
+        given = value not in (None, {}, "", [])
         if leaves.get(leaf) and not given:
             yield ("data", name), f"kind {data.kind!r} needs {leaf!r} as well"
         elif leaf not in {*leaves, "kind", "seed"} and given:
@@ -80,7 +80,14 @@ def _data_conflicts(run: Run, name: str, data: DataSet) -> Iterator[Problem]:
         what = f"should be {MOST_SCANS} images of each domain at most altogether, not {images}"
         yield ("data", name, "splits"), f"{what}: there are no more handwritten ones"
     yield from _reference_conflicts(run, name, data, set(leaves))
-    if data.kind == "labels" and data.labels:
+    if data.kind != "images" and isinstance(data.classes, str):
+        yield (
+            ("data", name, "classes"),
+            f"should be names or their number where kind is {data.kind!r}",
+        )
+    if data.kind == "images" and data.labels and not data.classes:
+        yield ("data", name), "needs 'classes' as well, to say what its labels stand for"
+    if data.kind in ("labels", "images") and data.labels:
         for at, what in _column_conflicts(data.labels, bool(relabels)):
             yield ("data", name, "labels", *at), what
 
@@ -192,6 +199,8 @@ def downloads(run: Run) -> Iterator[tuple[Where, Download]]:
     for name, data in run.data.items():
         if data.labels:
             yield ("data", name, "labels"), data.labels
+        for index, file in enumerate(data.images):
+            yield ("data", name, "images", index), file
     for paper, part in (("linear_connectivity", "published"), ("very_large_dropout", "soups")):
         section = getattr(run, paper)
         for leaf, value in getattr(section, part, None) or ():
@@ -201,6 +210,11 @@ def downloads(run: Run) -> Iterator[tuple[Where, Download]]:
 
 def is_address(location: str) -> bool:
     return "://" in location
+
+
+def is_unpinned(location: str) -> bool:
+    """Whether a location is of whatever a hub holds now: fit for a plan, and not for a run."""
+    return bool(re.fullmatch(UNPINNED, location))
 
 
 def is_hub_id(location: str) -> bool:
@@ -219,7 +233,8 @@ def address_conflicts(
     except InputError as error:
         yield ("location",), str(error)
     for leaf, value in (("sha256", sha256), ("licence", licence)):
-        if not value:
+        # Of what is not pinned yet, pinning finds them out.
+        if not value and not is_unpinned(location):
             yield (leaf,), "should be given where location is an address"
 
 

@@ -27,6 +27,7 @@ Kind = Literal[
     "overlap_heuristics",
     "word_swaps",
     "minimal_pairs",
+    "images",
 ]
 Split = Literal["train", "tune", "report"]
 # Even and odd seeds of `domains` draw from different halves of the 1,797 scans.
@@ -43,6 +44,7 @@ class Offer(NamedTuple):
     images: bool = True
     grey: bool = True
     sentences: bool = False
+    encoded: bool = False
 
 
 OFFERS: dict[Kind, Offer] = {
@@ -66,6 +68,7 @@ OFFERS: dict[Kind, Offer] = {
     "overlap_heuristics": Offer("entailment", images=False, sentences=True),
     "word_swaps": Offer("entailment", images=False, sentences=True),
     "minimal_pairs": Offer("acceptability", images=False, sentences=True),
+    "images": Offer("its own", images=False, encoded=True),
 }
 
 # Of the kinds that are drawn with groups, these (known here without making the examples).
@@ -105,7 +108,10 @@ def _numbered(ids: str) -> str:
 
 
 Classes = Annotated[
-    Annotated[int, Field(ge=2)] | Annotated[Distinct[str], Field(min_length=2)] | None,
+    Annotated[int, Field(ge=2)]
+    | Annotated[Distinct[str], Field(min_length=2)]
+    | Annotated[str, Field(min_length=1)]
+    | None,
     in_one_sentence("should be a number of classes from 2 on, or a list of different names"),
 ]
 
@@ -117,6 +123,9 @@ class Download(Section):
     sha256: str | None = Field(None, pattern=SHA256, description="Its sha256; needed of an address")
     licence: str | None = Field(None, description="Its licence; needed of an address")
     citation: str | None = Field(None, description="Whom to cite")
+    page: str | None = Field(
+        None, description="Page that people get it from by hand, where no job can fetch it"
+    )
 
 
 class Labels(Download):
@@ -154,7 +163,11 @@ class DataSet(Section):
     labels: Labels | None = Field(None, description="File of the labels (labels)")
     classes: Classes = Field(
         None,
-        description="Names of the classes, or how many there are if they are numbered (labels)",
+        description="Names of the classes, or how many there are if they are numbered (labels, "
+        "images); or the path of a file of their names, a line each (images)",
+    )
+    images: list[Download] = Field(
+        [], description="Archives (tar, zip) or parquet files that hold the images (images)"
     )
     row_order: str | None = Field(
         None,
@@ -218,6 +231,7 @@ LEAVES: dict[Kind, dict[str, bool]] = {
     "overlap_heuristics": {"splits": True},
     "word_swaps": {"splits": True},
     "minimal_pairs": {"splits": True},
+    "images": {"images": True, "labels": False, "classes": False, "splits": False},
 }
 # Examples that another data set has bring their splits and classes along.
 RELABELLING_LEAVES = {"labels": True, "relabels": True}

@@ -54,7 +54,8 @@ def unfit(
 
 def with_images(run: Run, name: str) -> bool:
     """Whether the examples of a data set are images, also of one that relabels another's."""
-    return OFFERS[run.data[run.data[name].relabels or name].kind].images
+    offer = OFFERS[run.data[run.data[name].relabels or name].kind]
+    return offer.images or offer.encoded
 
 
 def predictable(run: Run) -> list[str]:

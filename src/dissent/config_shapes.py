@@ -22,9 +22,11 @@ from dissent.config_types import (
 
 Option = Annotated[int | list[int], in_one_sentence("should be a whole number, or a list of them")]
 CATEGORIES: tuple[str, ...] = get_args(Category)
-ModelSource = Literal["train", "file", "predictions", "transformers"]
+ModelSource = Literal["train", "file", "open_clip", "predictions", "transformers"]
 # Sources of models of images that are there with their weights.
 WITH_WEIGHTS = ("train", "file")
+# And all that look at images: those of open_clip are not fine-tuned.
+LOOKING = (*WITH_WEIGHTS, "open_clip")
 Framework = Literal[
     "supervised",
     "simclr",
@@ -52,6 +54,7 @@ OPTIONAL_LEAVES: dict[str, tuple[str, ...]] = {"captions": ("labels_per_class",)
 COLUMNS: dict[ModelSource, dict[str, bool]] = {
     "train": {"recipe": True, "seed": True},
     "file": {"architecture": True, "location": True, "sha256": True},
+    "open_clip": {"architecture": True, "location": True, "sha256": True},
     "predictions": {"data": True, "location": True, "sha256": False, "format": False},
     "transformers": {"location": True, "revision": False, "sha256": True},
 }
@@ -128,6 +131,18 @@ class Metrics(Section):
     )
 
 
+class LogitCaching(Section):
+    """How models look at data sets of encoded images."""
+
+    gpus: Literal[0, 1] = Field(0, description="GPUs of a job")
+    batch_size: Positive = Field(
+        128, description="Images at once, at most: half as many where memory runs out"
+    )
+    precision: Literal["float32", "float16", "bfloat16"] = Field(
+        "float32", description="Of the models' products; what is made of logits is float32"
+    )
+
+
 class Ensembling(Section):
     """Which models are worth ensembling, on each data set on which models are compared."""
 
@@ -144,6 +159,7 @@ class Run(Section):
     formats: dict[Id, Format] = Field({}, description="Ways to read files of predictions, by name")
     recipes: dict[Id, Recipe] = Field({}, description="Recipes by name")
     metrics: Metrics = Metrics()
+    logits: LogitCaching = LogitCaching()
     ensembling: Ensembling | None = None
     no_one_representation: NoOneRepresentation | None = None
     low_data_ensembles: LowDataEnsembles | None = None
@@ -164,17 +180,21 @@ class Model(BaseModel):
         "pools, but of models that very_large_dropout starts from, and empty of transformers",
     )
     source: ModelSource = Field(
-        description="Trained by a recipe, weights from a file, predictions that exist already, or "
-        "a text model's weights as transformers reads them"
+        description="Trained by a recipe, weights of timm from a file, those of open_clip, "
+        "predictions that exist already, or a text model's weights as transformers reads them"
     )
     data: str | None = Field(None, description="Data set that was predicted (predictions)")
     recipe: str | None = Field(None, description="Recipe in the run file (train)")
     seed: int | None = Field(None, ge=0, description="Seed of weights, order, augmentation (train)")
     batch: Id | None = Field(None, description="Models of one batch share a job; empty: its own")
-    architecture: str | None = Field(None, description="timm architecture (file)")
+    architecture: str | None = Field(
+        None,
+        description="timm's name (file), or that of open_clip with its tag: ViT-B-32/openai "
+        "(open_clip)",
+    )
     location: str | None = Field(
         None,
-        description="Path or https address (file, of safetensors; predictions), or id on the hub "
+        description="Path or https address (file, open_clip, predictions), or id on the hub "
         "or path of a folder (transformers)",
     )
     revision: str | None = Field(

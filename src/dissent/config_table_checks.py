@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from dissent.config_checks import address_conflicts, downloads, recipe_conflicts
+from dissent.config_checks import address_conflicts, downloads, is_unpinned, recipe_conflicts
 from dissent.config_connectivity_rows import (
     connectivity_table_conflicts,
     text_models,
@@ -13,7 +13,7 @@ from dissent.config_dropout import DOMAINS
 from dissent.config_fit import UNPREDICTABLE, predictable, unable, with_images
 from dissent.config_low_data import SECTION, pool_conflicts
 from dissent.config_papers import NoOneRepresentation
-from dissent.config_shapes import COLUMNS, WITH_WEIGHTS, Model, Run
+from dissent.config_shapes import COLUMNS, LOOKING, WITH_WEIGHTS, Model, Run
 from dissent.config_text import Problem, Where, not_among, place
 
 Row = Mapping[str, str]  # every column of a row as text, "" if it is empty
@@ -40,7 +40,8 @@ def _column_conflicts(row: Row) -> Iterator[Problem]:
     """Columns that a source needs and does not get, or gets and has no use for."""
     own = COLUMNS.get(row["source"])
     for column in SOURCE_COLUMNS if own else ():
-        if own.get(column) and not row[column]:
+        unpinned = column == "sha256" and is_unpinned(row["location"])
+        if own.get(column) and not row[column] and not unpinned:
             yield (column,), f"should not be empty where source is {row['source']!r}"
         elif column not in own and row[column]:
             yield (column,), f"should be empty where source is {row['source']!r}"
@@ -67,7 +68,7 @@ def _run_file_conflicts(row: Row, run: Run) -> Iterator[Problem]:
         if row["format"] and row["format"] not in run.formats:
             yield ("format",), not_among(row["format"], run.formats, "is no format")
         yield from address_conflicts(row["location"], row["sha256"], row["licence"])
-    elif row["source"] in WITH_WEIGHTS:
+    elif row["source"] in LOOKING:
         connectivity = run.linear_connectivity
         fine_tuned = section or (dropout and dropout.domains)
         fine_tuned = fine_tuned or (connectivity and connectivity.images)
@@ -248,7 +249,7 @@ def _paper_conflicts(
         listed = getattr(getattr(paper, part), leaf, ())
         named += [((top, part, leaf, i), model, weights) for i, model in enumerate(listed)]
     for where, model, weights in named:
-        sources = WITH_WEIGHTS if weights else (*WITH_WEIGHTS, "predictions")
+        sources = LOOKING if weights else (*LOOKING, "predictions")
         problems = list(unable(where, model, path, models, sources))
         if model in apart:
             what = f"very_large_dropout.domains starts from {model!r}, which is compared with no"

@@ -14,7 +14,7 @@ from dissent.commandline import InputError
 from dissent.files import atomic
 
 # Written only where there is something to write, so that files without them stay as they are.
-LATER = ("groups", "row_order", "relabels", "sentences")
+LATER = ("groups", "row_order", "relabels", "sentences", "image_digests")
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,9 @@ class Examples:
     `row_order` says in words what order files of predictions without ids follow; where it is empty,
     such files are refused. `relabels` names the data set whose examples, in the same order, this
     one labels anew. `sentences` hold the text of each example where that is what is classified: one
-    sentence each, or two each, and no images.
+    sentence each, or two each, and no images. Images that stay encoded lie in a file beside this
+    one (see `dissent.encoded_images`): `spans_N2` says from which to before which byte of it, and
+    `image_digests` hold the sha256 of each.
     """
 
     name: str
@@ -43,6 +45,8 @@ class Examples:
     row_order: str = ""
     relabels: str = ""
     sentences: tuple[tuple[str, ...], ...] = ()
+    spans_N2: np.ndarray | None = None
+    image_digests: tuple[str, ...] = ()
 
     def where(self, split: str) -> np.ndarray:
         """Positions [n] of the examples of one split, in order."""
@@ -66,8 +70,9 @@ class Examples:
                 continue
             digest.update(f"{array.dtype}{array.shape}".encode())
             digest.update(np.ascontiguousarray(array))
-        if self.sentences:
-            digest.update(json.dumps(self.sentences).encode())
+        for texts in (self.sentences, self.image_digests):
+            if texts:
+                digest.update(json.dumps(texts).encode())
         return digest.hexdigest()
 
 
@@ -116,6 +121,8 @@ def write_examples(path: str | os.PathLike, examples: Examples) -> None:
     }
     if examples.images_NHW is not None:
         tensors["images"] = np.ascontiguousarray(examples.images_NHW)
+    if examples.spans_N2 is not None:
+        tensors["spans"] = np.ascontiguousarray(examples.spans_N2)
     with atomic(path) as temporary:
         # One entry, since safetensors writes several in an order that changes from call to call.
         save_file(tensors, temporary, {"examples": json.dumps(header)})
@@ -142,4 +149,6 @@ def read_examples(path: str | os.PathLike) -> Examples:
             row_order=header.get("row_order", ""),
             relabels=header.get("relabels", ""),
             sentences=tuple(map(tuple, header.get("sentences", ()))),
+            spans_N2=file.get_tensor("spans") if "spans" in tensors else None,
+            image_digests=tuple(header.get("image_digests", ())),
         )

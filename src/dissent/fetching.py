@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import requests
 
 MIRROR = "DISSENT_MIRROR"
+HUB = "https://huggingface.co"
 # Not beside the output: Snakemake deletes the outputs of a job that fails.
 FOLDER = Path(".downloads")
 STALL_SECONDS = 30
@@ -222,9 +223,11 @@ def _answer(url: str, done: int) -> "requests.Response":
     import requests
     from requests import exceptions
 
+    url, token = _at_the_hub(url)
     scheme = urlsplit(url).scheme
     # The pin is of the file itself, not of what a server packs for the way.
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={done}-"} if done else {})
+    headers |= token
     try:
         with requests.Session() as session:
             if scheme == "https":
@@ -243,12 +246,28 @@ def _answer(url: str, done: int) -> "requests.Response":
         raise _InterruptedError(f"{through}gave no answer ({_innermost(error)})") from None
 
 
+def _at_the_hub(url: str) -> tuple[str, dict[str, str]]:
+    """Where to ask for a file of the Hugging Face hub, and as whom; other addresses as they are.
+
+    HF_ENDPOINT names another hub with the same files, HF_TOKEN is shown to none but the hub: what
+    it redirects to on another host does not see it (requests, "Session.rebuild_auth").
+    """
+    if not url.startswith(f"{HUB}/"):
+        return url, {}
+    endpoint = (os.environ.get("HF_ENDPOINT") or HUB).rstrip("/")
+    token = os.environ.get("HF_TOKEN")
+    return endpoint + url.removeprefix(HUB), {"Authorization": f"Bearer {token}"} if token else {}
+
+
 def _refusal(url: str, response: "requests.Response") -> Exception:
     """What an answer without the file means: to try again, or not to."""
     from urllib3 import Retry, exceptions
 
     status = response.status_code
     what = f"answered {status} {http.client.responses.get(status, '')}".strip()
+    if status in (401, 403) and url.startswith(f"{HUB}/"):
+        mend = "accept its terms on its page, and set HF_TOKEN to a token of yours"
+        return _failure(url, what, mend)
     if status != 429 and status < 500:
         return _failure(url, what, "mend the address", AbsentError if status == 404 else InputError)
     try:

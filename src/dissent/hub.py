@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dissent.commandline import InputError
-from dissent.fetching import AbsentError, fetch, in_mirror
+from dissent.fetching import HUB, AbsentError, fetch, in_mirror
 
 ENDPOINT = "HF_ENDPOINT"
 # Of a repository of models. A path with a dot in front (./org/name) is none.
 HUB_ID = r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*"
+# An address there that says which repository, and not which commit of it.
+UNPINNED = r"https?://[^/]+/[^/]+/[^/]+/resolve/main/.+"
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 TOKENIZER = "tokenizer.json"
@@ -46,7 +48,7 @@ def find(name: str, revision: str, sha256: str, into: Path) -> Published:
         raise InputError(
             f"the revision {revision!r} of {name} is no commit: give its 40 digits of 0-9 and a-f"
         )
-    endpoint = os.environ.get(ENDPOINT) or "https://huggingface.co"
+    endpoint = os.environ.get(ENDPOINT) or HUB
     address = f"{endpoint.rstrip('/')}/{name}/resolve/{revision}"
     if not in_mirror(f"{address}/{WEIGHTS}", sha256) and (found := packaged(sha256)):
         log.info("%s: taken from the installed package %s", name, found.package)

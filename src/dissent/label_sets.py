@@ -40,20 +40,21 @@ def read_label_set(
     seed: int,
     splits: Mapping[str, int],
     row_order: str,
+    numbered: bool = False,
 ) -> Examples:
     """The examples of a file of labels (see `dissent.foreign_files`), in its order.
 
     `layout` says how the file is read: `ids` is a column, or text such as "x-{:05d}" that makes ids
     from the number of the row, which begins at `first`; `label` and `groups` are columns, `array`
-    one of an npz file. `sentences` names one or two columns, if any; then labels may also be the
-    numbers of the classes, from 0 on, and a tsv file has no quoting. `header` names the columns of
-    a file without a line that does. A file of lists accepts any number of labels for an example,
-    and those with none are "unused". Without `splits`, all others are in "report". Raises
-    InputError for what cannot be read so.
+    one of an npz file. `sentences` names one or two columns, if any; then a tsv file has no
+    quoting, and labels may also be the numbers of the classes, from 0 on, as they may be if
+    `numbered`. `header` names the columns of a file without a line that does. A file of lists
+    accepts any number of labels for an example, and those with none are "unused". Without `splits`,
+    all others are in "report". Raises InputError for what cannot be read so.
     """
     rows = _read_rows(path, layout)
     ids = tuple(rows_by_id(path, rows.ids))
-    labels, labelled_N = _labels(path, rows, classes)
+    labels, labelled_N = _labels(path, rows, classes, numbered)
     of_class_n = (labels if labels.ndim == 1 else labels.argmax(axis=1))[labelled_N]
     sizes = dict(splits) or {"report": len(of_class_n)}
     dealt_n = proportional_splits(of_class_n, sizes, np.random.default_rng(seed))
@@ -80,7 +81,8 @@ def read_new_labels(path: Path, layout: Mapping[str, Any], old: Examples) -> Exa
     """
     rows = _read_rows(path, layout)
     rows_N = join(path, rows.ids, old.ids, np.ones(len(old.ids), bool), old.name)
-    labels, labelled_N = _labels(path, rows, old.classes)
+    numbered = old.spans_N2 is not None
+    labels, labelled_N = _labels(path, rows, old.classes, numbered)
     groups = tuple(rows.groups[row] for row in rows_N) if rows.groups else old.groups
     return Examples(
         name="labels",
@@ -171,10 +173,12 @@ def _as_list(path: Path, content: np.ndarray | list) -> list:
     return list(content)
 
 
-def _labels(path: Path, rows: _Rows, classes: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+def _labels(
+    path: Path, rows: _Rows, classes: Sequence[str], numbered: bool
+) -> tuple[np.ndarray, np.ndarray]:
     """Labels, int64 [N] or of lists uint8 [N, C], and which examples have any, bool [N]."""
     values, known, mend = rows.labels, None, MEND
-    if rows.sentences:
+    if rows.sentences or numbered:
         known = {str(i): name for i, name in enumerate(classes)} | {name: name for name in classes}
         mend = MEND_TEXT
     lists = [isinstance(value, list | np.ndarray) for value in values]

@@ -8,9 +8,10 @@ A safetensors file. Its tensors, by what `key.output` says it holds:
 - "logits": also `logits` [N, C], and float32 columns [N] computed from the scores before they were
   stored: `logsumexp` and, where examples have one label each, `true_log_probability`.
 
-Models that ran here have float16 logits and `features` as well; imported predictions have float32
-logits. Metrics that compare predictions use the columns, as float16 flips about 0.1 % of the
-argmaxes. A prediction that is missing, of an example no split has, is -1, and its scores are NaN.
+Models that ran here have float16 logits, and `features` too where a later step reads them; imported
+predictions have float32 logits. Metrics that compare predictions use the columns, as float16 flips
+about 0.1 % of the argmaxes. A prediction that is missing, of an example no split has, is -1, and
+its scores are NaN.
 """
 
 import json
@@ -42,7 +43,8 @@ class Key:
     `preprocessing` is resolved, not a name; `example_ids_sha256` covers ids and their order,
     `examples_sha256` images and labels; `label_map` names the classes in the order of the columns;
     `output` is one of `OUTPUTS`, `dtype` that of features and logits. Of imported predictions,
-    `weights_sha256` is the digest of the file and `preprocessing` how it was read.
+    `weights_sha256` is the digest of the file and `preprocessing` how it was read. `precision` is
+    that of the model's products, where it was not float32 (autocast).
     """
 
     weights_sha256: str
@@ -53,6 +55,7 @@ class Key:
     output: str
     dtype: str
     libraries: dict[str, str]
+    precision: str = "float32"
 
 
 # What to call each part of the key when it is not what the reader expects.
@@ -65,6 +68,7 @@ PARTS = {
     "output": "another kind of output",
     "dtype": "another dtype",
     "libraries": "other library versions",
+    "precision": "another precision",
 }
 
 
@@ -105,11 +109,18 @@ def write_logits(
     labels_N: np.ndarray | None = None,
 ) -> None:
     """Write a logits file from float32 features and, for `output` "logits", float32 logits."""
-    tensors = {"features": features_ND.astype(STORED_DTYPE)}
+    write_tensors(path, key, stored(features_ND, logits_NC, labels_N))
+
+
+def stored(
+    features_ND: np.ndarray | None, logits_NC: np.ndarray | None, labels: np.ndarray | None
+) -> dict[str, np.ndarray]:
+    """The tensors of a logits file, of a model that ran here: of all its rows, or of some."""
+    tensors = {} if features_ND is None else {"features": features_ND.astype(STORED_DTYPE)}
     if logits_NC is not None:
         tensors["logits"] = logits_NC.astype(STORED_DTYPE)
-        tensors |= log_probability_columns(logits_NC, labels_N)
-    _save(path, key, tensors)
+        tensors |= log_probability_columns(logits_NC, labels)
+    return tensors
 
 
 def write_predictions(
@@ -133,12 +144,19 @@ def write_predictions(
             columns["true_log_probability"] = _of_labels(columns["logits"], labels)
     if max_log_probability_N is not None:
         columns["max_log_probability"] = max_log_probability_N.astype(np.float32)
-    _save(path, key, columns | {"predicted": predicted_N.astype(np.int32)})
+    write_tensors(path, key, columns | {"predicted": predicted_N.astype(np.int32)})
 
 
-def _save(path: str | os.PathLike, key: Key, tensors: dict[str, np.ndarray]) -> None:
+def write_tensors(path: str | os.PathLike, key: Key, tensors: dict[str, np.ndarray]) -> None:
+    """Write a logits file from its tensors, as the head of this module describes them."""
+    parts = asdict(key)
+    # Said only where it is another, so that older files stay as they are.
+    if key.precision == Key.precision:
+        del parts["precision"]
+    # Whatever its strides, safetensors takes an array's memory as it lies.
+    tensors = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     with atomic(path) as temporary:
-        save_file(tensors, temporary, {"key": json.dumps(asdict(key), sort_keys=True)})
+        save_file(tensors, temporary, {"key": json.dumps(parts, sort_keys=True)})
 
 
 def open_logits(path: str | os.PathLike, **expected: Any) -> Logits:

@@ -1,15 +1,19 @@
 """Rows of a model table for weights that timm has on the Hugging Face hub, pinned by their bytes.
 
-`python -m dissent.timm_rows resnet18.a1_in1k --table config/models/image_folder.csv`
+`python -m dissent.timm_rows resnet18.a1_in1k --table config/models/image_folder.csv` adds a row;
+`python -m dissent.timm_rows --pin config/models/paper.csv` pins the rows that are there, and whose
+locations name no commit yet, whichever library their weights are for.
 """
 
 import argparse
 import csv
 import io
 import logging
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import timm
 from huggingface_hub import HfApi, ModelInfo, errors
@@ -17,13 +21,15 @@ from huggingface_hub import HfApi, ModelInfo, errors
 from dissent import commandline
 from dissent.commandline import InputError
 from dissent.config_text import raise_all, suggestion
+from dissent.fetching import HUB
 from dissent.files import atomic
+from dissent.hub import UNPINNED
 
 COLUMNS = ("model", "source", "architecture", "location", "sha256", "licence", "citation")
 WEIGHTS = "model.safetensors"
-# Also where a mirror is asked: the bytes are the same, and a table should suit everybody.
-HUB = "https://huggingface.co"
 SECONDS = 30
+# What open_clip's repositories have where they have no safetensors.
+OLDER = {"open_clip_model.safetensors": "open_clip_pytorch_model.bin"}
 # Ways of a card to name no licence.
 NO_LICENCE = (None, "other", "unknown")
 
@@ -61,25 +67,60 @@ def row(name: str, info: ModelInfo) -> dict[str, str]:
     Raises InputError where the repository does not say which bytes its weights are.
     """
     page = f"{HUB}/{info.id}"
-    file = next((file for file in info.siblings or () if file.rfilename == WEIGHTS), None)
-    if file is None:
-        raise InputError(
-            f"{page} has no {WEIGHTS}: leave {name!r} out, or save its weights as such a file and "
-            "write a row with its path"
-        )
-    if not (info.sha and file.lfs):
-        raise InputError(f"{page} does not tell the sha256 of {WEIGHTS}: leave {name!r} out")
-    log.info("%s: %s bytes", name, f"{file.lfs.size:,}")
     papers = [tag.removeprefix("arxiv:") for tag in info.tags or () if tag.startswith("arxiv:")]
     return {
         "model": name,
         "source": "file",
         "architecture": name,
-        "location": f"{page}/resolve/{info.sha}/{WEIGHTS}",
-        "sha256": file.lfs.sha256,
+        **pin(name, info, WEIGHTS),
         "licence": _licence(info, page),
         "citation": info.id + (f" (arXiv {', '.join(papers)})" if papers else ""),
     }
+
+
+def pin(name: str, info: ModelInfo, weights: str) -> dict[str, str]:
+    """Where the file `weights` of a repository lies for good, and the sha256 of its bytes.
+
+    Raises InputError where the repository has none, or does not say.
+    """
+    page = f"{HUB}/{info.id}"
+    file = next((file for file in info.siblings or () if file.rfilename == weights), None)
+    if file is None:
+        raise InputError(
+            f"{page} has no {weights}: leave {name!r} out, or save its weights as such a file and "
+            "write a row with its path"
+        )
+    if not (info.sha and file.lfs):
+        raise InputError(f"{page} does not tell the sha256 of {weights}: leave {name!r} out")
+    log.info("%s: %s bytes", name, f"{file.lfs.size:,}")
+    return {"location": f"{page}/resolve/{info.sha}/{weights}", "sha256": file.lfs.sha256}
+
+
+def pin_table(table: Path) -> None:
+    """Pin the rows of a table whose locations are of whatever the hub has now, in their places.
+
+    All other rows stay as they are. Raises InputError, and leaves the table, where one cannot be.
+    """
+    text, rows = read(table)
+    rows = list(rows)
+    unpinned = [row for row in rows if re.fullmatch(UNPINNED, row["location"] or "")]
+    infos: dict[str, ModelInfo] = {}
+    for row in unpinned:
+        organisation, repository, _, _, weights = urlsplit(row["location"]).path[1:].split("/", 4)
+        name = f"{organisation}/{repository}"
+        if name not in infos:
+            infos[name] = ask(name)
+        there = [file.rfilename for file in infos[name].siblings or ()]
+        if weights not in there and OLDER.get(weights) in there:
+            weights = OLDER[weights]
+        row |= pin(row["model"], infos[name], weights)
+        row["licence"] = row["licence"] or _licence(infos[name], f"{HUB}/{name}")
+    columns = next(csv.reader([text.splitlines()[0]]))
+    with atomic(table) as temporary:
+        temporary.write_text(
+            ",".join(columns) + "\n" + lines(rows, columns), encoding="utf-8", newline=""
+        )
+    log.info("%s: %d rows pinned, %d were", table, len(unpinned), len(rows) - len(unpinned))
 
 
 def ask(repository: str) -> ModelInfo:
@@ -155,6 +196,9 @@ def main(arguments: argparse.Namespace) -> None:
     # One line a request, of what is told here anyway.
     for client in ("httpx", "httpx2"):
         logging.getLogger(client).setLevel(logging.WARNING)
+    if arguments.pin:
+        pin_table(arguments.pin)
+        return
     repositories = full_names(arguments.names)
     text, there = read(arguments.table) if arguments.table else ("", None)
     columns = there.fieldnames if there else COLUMNS
@@ -173,6 +217,10 @@ def main(arguments: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = commandline.parser(__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="+", metavar="NAME", help="timm's name, such as resnet18")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument(
+        "names", nargs="*", default=[], metavar="NAME", help="timm's name, such as resnet18"
+    )
+    what.add_argument("--pin", type=Path, help="model table whose rows are pinned")
     parser.add_argument("--table", type=Path, help="model table that the rows are added to")
     commandline.run(main, parser.parse_args())

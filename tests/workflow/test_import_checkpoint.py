@@ -11,8 +11,11 @@ from safetensors.torch import save_file
 from dissent import datasets
 from dissent.classifiers import load_checkpoint, predict
 from dissent.commandline import InputError
+from dissent.encoded_images import by_label, images_beside, write_images
 from dissent.examples import write_examples
 from dissent.files import sha256
+from dissent.image_shards import Encoded
+from made_images import encoded
 
 PATH = Path("workflow/scripts/checkpoints/import_checkpoint.py")
 SPEC = importlib.util.spec_from_file_location(PATH.stem, PATH)
@@ -30,6 +33,7 @@ def arguments(tmp_path):
         sha256=sha256(tmp_path / "weights.safetensors"),
         architecture="test_resnet",
         data=tmp_path / "data.safetensors",
+        threads=1,
         output=tmp_path / "out" / "mine.safetensors",
     )
 
@@ -123,3 +127,58 @@ def take_over(arguments, architecture, model):
     arguments.sha256 = sha256(arguments.weights)
     arguments.architecture, arguments.data = architecture, None
     script.main(arguments)
+
+
+class Evil:
+    def __reduce__(self):
+        return Path.touch, (Path("evil"),)
+
+
+@pytest.mark.parametrize("suffix", ["pth", "bin"])
+def test_weights_of_torch_are_taken_over_and_code_in_them_is_not_run(
+    arguments, tmp_path, suffix, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    weights = tmp_path / f"weights.{suffix}"
+    model = timm.create_model("test_resnet", num_classes=7)
+    torch.save({"state_dict": model.state_dict()}, weights)
+    vars(arguments).update(weights=weights, sha256=sha256(weights), data=None)
+    script.main(arguments)
+    taken, _ = load_checkpoint(arguments.output)
+    assert all((taken.state_dict()[name] == w).all() for name, w in model.state_dict().items())
+    torch.save({"state_dict": model.state_dict(), "more": Evil()}, weights)
+    arguments.sha256 = sha256(weights)
+    with pytest.raises(InputError, match="cannot be read as tensors of torch alone") as refused:
+        script.main(arguments)
+    assert "\n" not in str(refused.value)
+    assert not Path("evil").exists()
+
+
+def encoded_data(path, classes):
+    """A data set of encoded images with some classes."""
+    rng = np.random.default_rng(0)
+    images = [Encoded(f"{label}/{i}.jpg", encoded(rng), label) for label in classes for i in (0, 1)]
+    write_examples(path, by_label("data", write_images(images_beside(path), images), None, {}, 0))
+
+
+def test_of_encoded_images_the_classes_are_imagenets_and_timms_view_is_told(arguments):
+    encoded_data(arguments.data, ["n01443537", "n01440764"])
+    model = timm.create_model("test_resnet")
+    save_file(model.state_dict(), arguments.weights)
+    arguments.sha256 = sha256(arguments.weights)
+    arguments.architecture = "test_resnet.r160_in1k"
+    script.main(arguments)
+    _, card = load_checkpoint(arguments.output)
+    assert card["classes"][:2] == ["n01440764", "n01443537"]
+    assert len(card["classes"]) == 1000
+    known = timm.get_pretrained_cfg("test_resnet.r160_in1k")
+    assert card["view"]["size"] == list(known.input_size[1:])
+    assert card["view"]["crop_pct"] == known.crop_pct
+    assert card["view"]["interpolation"] == known.interpolation
+
+
+def test_of_encoded_images_as_many_classes_are_those_of_the_data(arguments):
+    encoded_data(arguments.data, [f"c{i}" for i in range(10)])
+    script.main(arguments)
+    _, card = load_checkpoint(arguments.output)
+    assert card["classes"] == [f"c{i}" for i in range(10)]

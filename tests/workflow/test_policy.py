@@ -51,7 +51,7 @@ CONNECTIVITY = {
 
 
 def rules():
-    """The rules of demo, `test` and `published`, of a file and of connectivity, by name."""
+    """The rules of all runs, and those of a file and of connectivity, by name."""
     table = Path(tempfile.mkdtemp()) / "models.csv"
     header, *rows = Path("config/models/test.csv").read_text().splitlines(keepends=True)
     mine = {"model": "mine", "category": "reinit", "source": "file", "architecture": "test_resnet"}
@@ -64,7 +64,18 @@ def rules():
         rows.append(",".join(model.get(column, "") for column in header.strip().split(",")) + "\n")
     table.write_text("".join([header, *rows]))
     runs = parsed("config/demo.yaml"), parsed("config/published.yaml")
-    return runs[0] | runs[1] | parsed("config/test.yaml", models=str(table), **CONNECTIVITY)
+    runs += (parsed("config/paper.yaml", models=str(models_named_by_paper())),)
+    runs += (parsed("config/test.yaml", models=str(table), **CONNECTIVITY),)
+    return {name: rule for run in runs for name, rule in run.items()}
+
+
+def models_named_by_paper():
+    """A model table of the few that the run file names, whose rules are like those of all."""
+    text = Path("config/paper.yaml").read_text()
+    header, *rows = Path("config/models/paper.csv").read_text().splitlines(keepends=True)
+    table = Path(tempfile.mkdtemp()) / "models.csv"
+    table.write_text(header + "".join(row for row in rows if row.split(",")[0] in text))
+    return table
 
 
 def parsed(run, **config):

@@ -58,9 +58,15 @@ for batch, members in BATCHES.items():
             )
 
 
+# Who takes over weights that others have trained, and on how many threads.
+IMPORTS = {
+    "file": ("checkpoints/import_checkpoint.py", 1),
+    "open_clip": ("checkpoints/import_zero_shot.py", RUN.threads),
+}
 for model, row in MODELS.items():
-    if row.source != "file":
+    if row.source not in IMPORTS:
         continue
+    script, n_threads = IMPORTS[row.source]
     refuse_missing(
         row.location, f"{RUN.models}, model {model!r}, column location", checkpoint_file(model)
     )
@@ -69,7 +75,7 @@ for model, row in MODELS.items():
         name:
             f"import_{model}"
         input:
-            **code("checkpoints/import_checkpoint.py"),
+            **code(script),
             weights=local(row.location),
             # Where models are compared, their classes are those of the data.
             data=[data_file(name) for name in COMPARED[:1] if model not in STARTS],
@@ -81,11 +87,11 @@ for model, row in MODELS.items():
             f"{LOGS}/benchmarks/import_checkpoint/{model}.tsv"
         conda:
             "../../envs/torch.yaml"
-        threads: 1
+        threads: n_threads
         resources:
-            mem_mb=2000,
+            mem_mb=8000 if row.source == "open_clip" else 2000,
         params:
-            sha256=row.sha256,
+            sha256=row.sha256 or "",
             architecture=row.architecture,
             # Of files that no job fetches, for readers of the record.
             licence=row.licence if not is_address(row.location) else None,
@@ -95,7 +101,8 @@ for model, row in MODELS.items():
         shell:
             run_script(
                 "--weights {input.weights:q} --sha256 {params.sha256:q}"
-                " --architecture {params.architecture:q} --data {input.data:q} --output {output:q}"
+                " --architecture {params.architecture:q} --data {input.data:q} --threads {threads}"
+                " --output {output:q}"
             )
 
 

@@ -8,6 +8,7 @@ from dissent.commandline import InputError
 from dissent.config import batches, load_models, load_run
 from dissent.config_checks import downloads, is_address
 from dissent.config_data import DRAWN_DOMAINS, OFFERS, Format
+from dissent.config_fit import with_images
 from dissent.config_shapes import CATEGORIES
 from dissent.fetching import local_path
 from dissent.image_files import image_files
@@ -26,8 +27,10 @@ BATCHES = batches(row for row in MODELS.values() if row.source != "predictions")
 COMPARED = [
     data
     for data in dict.fromkeys(RUN.data[name].relabels or name for name in RUN.metrics.data)
-    if OFFERS[RUN.data[data].kind].images
+    if with_images(RUN, data)
 ]
+# Of these, the ones whose images stay as they were published.
+ENCODED = [data for data in COMPARED if OFFERS[RUN.data[data].kind].encoded]
 # Models that are fine-tuned with dropout, and compared with no others.
 STARTS = config_table_checks.starts(RUN)
 RESULTS = f"results/{RUN.run}"
@@ -44,7 +47,10 @@ def code(script):
     path = Path("workflow/scripts") / script
     if path.stem.endswith("_text"):
         family = "text"
-    elif path.parts[2] in ("checkpoints", "finetuned") or path.name == "cache_logits.py":
+    elif path.parts[2] in ("checkpoints", "finetuned") or path.name in (
+        "cache_logits.py",
+        "cache_image_logits.py",
+    ):
         family = "torch"
     else:
         family = "analysis"
@@ -64,6 +70,11 @@ def run_script(arguments):
 
 def data_file(name):
     return f"{RESULTS}/data/{name}.safetensors"
+
+
+def encoded_file(name):
+    """The images of a data set whose images stay as they were published, beside its data file."""
+    return f"{RESULTS}/data/{name}.images"
 
 
 def checkpoint_file(model):

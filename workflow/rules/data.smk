@@ -1,7 +1,11 @@
 # Data sets: images, labels, splits and example ids, one file each; and what they are fetched from.
-DATA_FILES = [data_file(name) for name in RUN.data]
-MADE = [name for name in RUN.data if not RUN.data[name].labels]
-READ = [name for name in RUN.data if RUN.data[name].labels]
+PACKED = [name for name in RUN.data if RUN.data[name].images]
+DATA_FILES = [
+    *(data_file(name) for name in RUN.data),
+    *(encoded_file(name) for name in PACKED),
+]
+MADE = [name for name in RUN.data if not RUN.data[name].labels and name not in PACKED]
+READ = [name for name in RUN.data if RUN.data[name].labels and name not in PACKED]
 # By the path of the fetched file, what is fetched; the same address once.
 DOWNLOADS = {
     local(file.location): file
@@ -9,9 +13,13 @@ DOWNLOADS = {
     if is_address(file.location or "")
 }
 
-for name in READ:
-    where = f"{workflow.configfiles[-1]}, data.{name}.labels.location"
-    refuse_missing(RUN.data[name].labels.location, where, data_file(name))
+for name in RUN.data:
+    where = f"{workflow.configfiles[-1]}, data.{name}"
+    if RUN.data[name].labels:
+        location = RUN.data[name].labels.location
+        refuse_missing(location, f"{where}.labels.location", data_file(name))
+    for i, file in enumerate(RUN.data[name].images):
+        refuse_missing(file.location, f"{where}.images.{i}.location", data_file(name))
 
 
 # A job's record is written by a command that names its inputs.
@@ -66,15 +74,18 @@ rule fetch:
         mem_mb=500,
     params:
         url=lambda wildcards: DOWNLOADS[f"{RESULTS}/downloads/{wildcards.path}"].location,
-        sha256=lambda wildcards: DOWNLOADS[f"{RESULTS}/downloads/{wildcards.path}"].sha256,
-        licence=lambda wildcards: DOWNLOADS[f"{RESULTS}/downloads/{wildcards.path}"].licence,
+        sha256=lambda wildcards: DOWNLOADS[f"{RESULTS}/downloads/{wildcards.path}"].sha256 or "",
+        licence=lambda wildcards: DOWNLOADS[f"{RESULTS}/downloads/{wildcards.path}"].licence or "",
         citation=lambda wildcards: DOWNLOADS[f"{RESULTS}/downloads/{wildcards.path}"].citation or "",
+        page=lambda wildcards: (
+            getattr(DOWNLOADS[f"{RESULTS}/downloads/{wildcards.path}"], "page", None) or ""
+        ),
     message:
         "Fetching {wildcards.path}"
     shell:
         run_script(
             "--url {params.url:q} --sha256 {params.sha256:q} --licence {params.licence:q}"
-            " --citation {params.citation:q} --output {output:q}"
+            " --citation {params.citation:q} --page {params.page:q} --output {output:q}"
         )
 
 
@@ -103,7 +114,9 @@ rule read_labels:
     params:
         # Where the file is from is the fetch's affair: editing a citation should not read it again.
         layout=lambda wildcards: compact(
-            RUN.data[wildcards.name].labels.model_dump(exclude={"location", "licence", "citation"})
+            RUN.data[wildcards.name].labels.model_dump(
+                exclude={"location", "licence", "citation", "page"}
+            )
         ),
         classes=lambda wildcards: compact(RUN.data[wildcards.name].classes),
         seed=lambda wildcards: RUN.data[wildcards.name].seed,
@@ -116,6 +129,72 @@ rule read_labels:
             "--name {wildcards.name:q} --labels {input.labels:q} --layout {params.layout:q}"
             " --classes {params.classes:q} --seed {params.seed} --splits {params.splits:q}"
             " --row-order {params.row_order:q} --relabels {input.relabels:q} --output {output:q}"
+        )
+
+
+rule read_images:
+    input:
+        **code("data/read_images.py"),
+        images=lambda wildcards: [local(file.location) for file in RUN.data[wildcards.name].images],
+        labels=lambda wildcards: (
+            local(RUN.data[wildcards.name].labels.location)
+            if RUN.data[wildcards.name].labels
+            else []
+        ),
+        class_names=lambda wildcards: (
+            RUN.data[wildcards.name].classes
+            if isinstance(RUN.data[wildcards.name].classes, str)
+            else []
+        ),
+    output:
+        f"{RESULTS}/data/{{name}}.safetensors",
+        encoded=f"{RESULTS}/data/{{name}}.images",
+    log:
+        f"{LOGS}/read_images/{{name}}.log",
+    benchmark:
+        f"{LOGS}/benchmarks/read_images/{{name}}.tsv"
+    wildcard_constraints:
+        name=one_of(PACKED),
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+    params:
+        sha256=lambda wildcards: compact([file.sha256 for file in RUN.data[wildcards.name].images]),
+        layout=lambda wildcards: compact(
+            RUN.data[wildcards.name].labels.model_dump(
+                exclude={"location", "licence", "citation", "page"}
+            )
+            if RUN.data[wildcards.name].labels
+            else None
+        ),
+        classes=lambda wildcards: compact(
+            None
+            if isinstance(RUN.data[wildcards.name].classes, str)
+            else RUN.data[wildcards.name].classes
+        ),
+        seed=lambda wildcards: RUN.data[wildcards.name].seed,
+        splits=lambda wildcards: compact(RUN.data[wildcards.name].splits),
+        # Of files that no job fetches, for readers of the record.
+        licences=lambda wildcards: [
+            file.licence or ""
+            for file in RUN.data[wildcards.name].images
+            if not is_address(file.location)
+        ],
+        citations=lambda wildcards: [
+            file.citation or ""
+            for file in RUN.data[wildcards.name].images
+            if not is_address(file.location)
+        ],
+    message:
+        "Images of {wildcards.name}"
+    shell:
+        run_script(
+            "--name {wildcards.name:q} --images {input.images:q} --sha256 {params.sha256:q}"
+            " --labels {input.labels:q} --layout {params.layout:q} --classes {params.classes:q}"
+            " --class-names {input.class_names:q} --seed {params.seed}"
+            " --splits {params.splits:q} --output {output[0]:q}"
         )
 
 

@@ -1,16 +1,22 @@
 # Logits files: what every model says of every data set it is read on, batch by batch.
-EVALUATED = COMPARED
-if RUN.no_one_representation and RUN.no_one_representation.downstream:
-    EVALUATED = [*COMPARED, RUN.no_one_representation.downstream.data]
+EVALUATED = [data for data in COMPARED if data not in ENCODED]
+# Whether a later step reads what the heads of the models see, and not just what they say.
+FEATURES = False
+if RUN.no_one_representation:
+    FEATURES = bool(
+        RUN.no_one_representation.feature_mixing or RUN.no_one_representation.downstream
+    )
+    if RUN.no_one_representation.downstream:
+        EVALUATED = [*EVALUATED, RUN.no_one_representation.downstream.data]
 # The models with weights that say something of them.
 ASKED = [row for row in MODELS.values() if row.source != "predictions" and row.model not in STARTS]
 LOGITS_FILES = [
-    *(logits_file(row.model, data) for data in EVALUATED for row in ASKED),
+    *(logits_file(row.model, data) for data in (*EVALUATED, *ENCODED) for row in ASKED),
     *(logits_file(model, data) for model, data in PREDICTIONS),
 ]
 
 
-for batch, members in batches(ASKED).items():
+for batch, members in batches(ASKED).items() if EVALUATED else ():
 
     rule:
         name:
@@ -38,6 +44,43 @@ for batch, members in batches(ASKED).items():
             run_script(
                 "--checkpoints {input.checkpoints:q} --data {input.data:q} --threads {threads}"
                 " --output {params.folder:q}"
+            )
+
+
+for batch, members in batches(ASKED).items() if ENCODED else ():
+
+    rule:
+        name:
+            f"image_logits_{batch}"
+        input:
+            **code("logits/cache_image_logits.py"),
+            checkpoints=[checkpoint_file(member.model) for member in members],
+            data=[data_file(name) for name in ENCODED],
+            images=[encoded_file(name) for name in ENCODED],
+        output:
+            [logits_file(member.model, data) for data in ENCODED for member in members],
+        log:
+            f"{LOGS}/cache_image_logits/{batch}.log",
+        benchmark:
+            f"{LOGS}/benchmarks/cache_image_logits/{batch}.tsv"
+        conda:
+            "../../envs/torch.yaml"
+        threads: RUN.threads
+        resources:
+            mem_mb=8000,
+            gpu=RUN.logits.gpus,
+        params:
+            folder=f"{RESULTS}/logits",
+            batch_size=RUN.logits.batch_size,
+            precision=RUN.logits.precision,
+            features=int(FEATURES),
+        message:
+            f"Logits of {', '.join(member.model for member in members)}"
+        shell:
+            run_script(
+                "--checkpoints {input.checkpoints:q} --data {input.data:q} --threads {threads}"
+                " --batch-size {params.batch_size} --precision {params.precision:q}"
+                " --gpus {resources.gpu} --features {params.features} --output {params.folder:q}"
             )
 
 
