@@ -46,6 +46,7 @@ bench: .venv/.stamp
 	@$(IN_ENVIRONMENT) python benchmarks/pairs.py
 	@$(IN_ENVIRONMENT) python benchmarks/low_data.py
 	@$(IN_ENVIRONMENT) python benchmarks/connectivity.py
+	@$(IN_ENVIRONMENT) python benchmarks/logits.py
 
 # An environment that works is brought up to date; a missing or broken one is made anew.
 .venv/.stamp: pyproject.toml requirements.lock envs/bootstrap.txt

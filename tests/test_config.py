@@ -782,6 +782,7 @@ DATA_SETS = {
     "hans": {"kind": "hans", "splits": {"report": 9}},
     "labels": {"kind": "labels", "labels": LABELS, "classes": 2, "splits": {"report": 9}},
     "relabels": {"kind": "labels", "labels": LABELS, "relabels": "glyphs"},
+    "images": {"kind": "images", "images": [{"location": "given/a.tar"}]},
 }
 
 
@@ -829,6 +830,10 @@ def test_leaves_that_a_kind_of_data_set_needs(write, data, leaf):
         ("hans", "size", 8),
         ("hans", "classes", ["yes", "no"]),
         ("labels", "size", 8),
+        ("labels", "images", [{"location": "given/a.tar"}]),
+        ("images", "size", 8),
+        ("images", "row_order", "any"),
+        ("images", "location", "given"),
         ("relabels", "splits", {"report": 9}),
         ("relabels", "classes", 2),
         ("relabels", "row_order", "any"),
@@ -882,6 +887,31 @@ def test_mistake_in_a_data_set(write, leaf, value, says):
     told = complaint_about(write, data | {leaf: value})
     assert told.startswith(f".{leaf}")
     assert says in told
+
+
+@pytest.mark.parametrize(
+    ("leaves", "says"),
+    [
+        ({"images": []}, ": kind 'images' needs 'images' as well"),
+        ({"labels": LABELS}, ": needs 'classes' as well, to say what its labels stand for"),
+        (
+            {"images": [{"location": "https://example.org/a.tar", "licence": "MIT"}]},
+            ".images.0.sha256: should be given where location is an address",
+        ),
+    ],
+)
+def test_mistake_in_a_data_set_of_images(write, leaves, says):
+    assert complaint_about(write, DATA_SETS["images"] | leaves) == says
+
+
+def test_a_row_of_whatever_the_hub_has_now_is_fit_for_a_plan(write):
+    location = "https://huggingface.co/timm/x/resolve/{}/model.safetensors"
+    row = next(line for line in TABLE.splitlines() if "weights/c.safetensors" in line)
+    unpinned = row.replace("weights/c.safetensors", location.format("main")).replace(HASH, "")
+    write(table=replaced(TABLE, row, unpinned))
+    pinned = unpinned.replace("/main/", f"/{'0' * 40}/")
+    says = complaints(write, table=replaced(TABLE, row, pinned))
+    assert any("sha256: should not be empty where source is 'file'" in text for text in says)
 
 
 def test_new_labels_are_not_labelled_anew(write):

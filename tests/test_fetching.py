@@ -37,6 +37,7 @@ class Handler(BaseHTTPRequestHandler):
         site.ranges.append(self.headers["Range"])
         site.paths.append(self.path)
         site.encodings.add(self.headers["Accept-Encoding"])
+        site.tokens.append(self.headers["Authorization"])
         answer = site.answers.pop(0) if len(site.answers) > 1 else site.answers[0]
         with site.lock:
             site.at_once += 1
@@ -76,7 +77,7 @@ class Site:
         self.host = f"127.0.0.1:{self.server.server_port}"
         self.url = f"http://{self.host}/folder/file.bin"
         self.answers, self.ranges, self.paths = [well], [], []
-        self.encodings = set()
+        self.encodings, self.tokens = set(), []
         self.lock, self.at_once, self.most_at_once = threading.Lock(), 0, 0
         self.over = threading.Event()
 
@@ -424,8 +425,9 @@ def test_a_mirror_that_is_no_folder_is_refused(site, monkeypatch):
     assert site.ranges == []
 
 
-def run_script(site, output, **options):
-    command = [sys.executable, SCRIPT, "--url", site.url, "--sha256", PIN, "--output", output]
+def run_script(site, output, sha256=PIN, page="", **options):
+    command = [sys.executable, SCRIPT, "--url", site.url, "--sha256", sha256, "--output", output]
+    command += ["--page", page]
     terms = ["--licence", "MIT", "--citation", "", "--log", f"{output}.log"]
     return subprocess.Popen([*command, *terms], stderr=subprocess.PIPE, text=True, **options)
 
@@ -478,6 +480,79 @@ def test_the_script_ends_with_one_sentence(site):
     assert re.fullmatch(r"error: http://\S+ answered 404 Not Found: [^\n]*\n", said)
     assert Path("out/file.bin.log").read_text() == said
     assert not Path("out/file.bin").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"sha256": ""}, r"is not pinned yet: 'python -m dissent\.timm_rows --pin TABLE' asks"),
+        (
+            {"page": "https://example.org/terms"},
+            rf"get the file from https://example\.org/terms and put it at \S+/folder/file\.bin in "
+            rf"the folder that DISSENT_MIRROR names; its sha256 is {PIN}",
+        ),
+    ],
+)
+def test_what_no_job_can_fetch_is_not_asked_for(site, given, sentence):
+    job = run_script(site, "out/file.bin", **given)
+    said = job.communicate()[1]
+    assert job.returncode == 1
+    assert said.count("\n") == 1
+    assert re.search(sentence, said)
+    assert site.paths == []
+
+
+def test_what_people_got_by_hand_is_taken_from_the_mirror(site, mirrored):
+    mirrored.write_bytes(CONTENT)
+    job = run_script(site, "out/file.bin", page="https://example.org/terms")
+    assert job.communicate() and job.returncode == 0
+    assert Path("out/file.bin").read_bytes() == CONTENT
+    assert site.paths == []
+
+
+HUB_FILE = "https://huggingface.co/org/name/resolve/0123/model.safetensors"
+
+
+@pytest.fixture
+def elsewhere(site):
+    """Another host, which the first one sends on to."""
+    other = Site()
+    thread = threading.Thread(target=other.server.serve_forever, args=(0.01,))
+    thread.start()
+    address = other.url.replace("127.0.0.1", "localhost")
+    site.answers = [lambda handler: handler.send(302, Location=address)]
+    yield other
+    other.server.shutdown()
+    thread.join()
+    other.server.server_close()
+
+
+def test_a_file_of_the_hub_is_asked_for_where_hf_endpoint_says(site, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", f"http://{site.host}/")
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    fetch(HUB_FILE, PIN, "out/file.bin")
+    assert Path("out/file.bin").read_bytes() == CONTENT
+    assert site.paths == ["/org/name/resolve/0123/model.safetensors"]
+    assert site.tokens == [None]
+
+
+def test_a_token_is_shown_to_the_hub_and_to_none_that_it_sends_on_to(site, elsewhere, monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+    monkeypatch.setenv("HF_ENDPOINT", f"http://{site.host}")
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    fetch(HUB_FILE, PIN, "out/file.bin")
+    assert (site.tokens, elsewhere.tokens) == (["Bearer secret"], [None])
+    fetch(elsewhere.url, PIN, "out/other.bin")
+    assert elsewhere.tokens == [None, None]
+
+
+@pytest.mark.parametrize("number", [401, 403])
+def test_what_is_behind_terms_on_the_hub_says_so(site, monkeypatch, number):
+    monkeypatch.setenv("HF_ENDPOINT", f"http://{site.host}")
+    site.answers = [status(number)]
+    with pytest.raises(InputError, match="accept its terms on its page, and set HF_TOKEN") as told:
+        fetch(HUB_FILE, PIN, "out/file.bin")
+    assert str(told.value).startswith(f"{HUB_FILE} answered {number}")
 
 
 def test_a_file_that_cannot_be_written_whole_is_one_sentence(site):
