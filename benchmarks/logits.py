@@ -13,7 +13,7 @@ import torch
 from pairs import timed
 from PIL import Image
 
-from dissent import logit_cache
+from dissent import logit_parts
 from dissent.commandline import parser, run
 from dissent.determinism import use
 from dissent.encoded_images import by_label, images_beside, write_images
@@ -21,7 +21,7 @@ from dissent.examples import Examples, write_examples
 from dissent.gpu_slots import device_for
 from dissent.image_shards import Encoded
 from dissent.image_views import Views, view_of
-from dissent.logit_cache import Member, cache_together, forward
+from dissent.logit_cache import AUTOCAST, Member, cache_together, forward
 from dissent.logits import Key, of_examples
 
 log = logging.getLogger("dissent")
@@ -34,7 +34,7 @@ def main(arguments: argparse.Namespace) -> None:
     device = device_for(arguments.gpus)
     use(arguments.threads)
     with tempfile.TemporaryDirectory() as name:
-        logit_cache.FOLDER = Path(name, "parts")
+        logit_parts.FOLDER = Path(name, "parts")
         data = Path(name, "data.safetensors")
         found = write_images(images_beside(data), pictures(arguments.images))
         examples = by_label("bench", found, [str(i) for i in range(1000)], {}, 0)
@@ -109,9 +109,7 @@ if __name__ == "__main__":
     arguments = parser(__doc__)
     arguments.add_argument("--images", type=int, default=96)
     arguments.add_argument("--batch-size", type=int, default=32)
-    arguments.add_argument(
-        "--precision", default="float32", choices=["float32", *logit_cache.AUTOCAST]
-    )
+    arguments.add_argument("--precision", default="float32", choices=["float32", *AUTOCAST])
     arguments.add_argument("--gpus", type=int, default=0, choices=[0, 1])
     arguments.add_argument("--threads", type=int, default=2)
     run(main, arguments.parse_args())

@@ -76,6 +76,7 @@ def test_without_it_all_are_there(monkeypatch):
 
 def test_a_job_sees_its_own_gpu_alone(monkeypatch, tmp_path):
     monkeypatch.setenv(VISIBLE, "4,5")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(gpu_slots.tempfile, "gettempdir", lambda: str(tmp_path))
     monkeypatch.setattr(gpu_slots, "_held", [])
     assert device_for(1).type == "cuda"
@@ -86,8 +87,20 @@ def test_a_job_that_asks_for_none_gets_the_cpu():
     assert device_for(0).type == "cpu"
 
 
-def test_a_job_that_finds_none_fails_with_one_sentence(monkeypatch):
-    monkeypatch.setenv(VISIBLE, "")
+def test_jobs_of_slurm_have_gpus_of_their_own_that_are_called_alike(hold, tmp_path, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
+    assert hold(["0"])[1] == "0"
+    monkeypatch.setenv("SLURM_JOB_ID", "2")
+    monkeypatch.setattr(gpu_slots, "_held", [])
+    assert taken(["0"], tmp_path) == "0"
+
+
+@pytest.mark.parametrize("named", ["", "0"])
+def test_a_job_that_finds_none_fails_with_one_sentence(monkeypatch, tmp_path, named):
+    monkeypatch.setenv(VISIBLE, named)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(gpu_slots.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(gpu_slots, "_held", [])
     with pytest.raises(InputError, match="asks for a GPU, and torch finds none") as refused:
         device_for(1)
     assert "\n" not in str(refused.value)

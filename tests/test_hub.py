@@ -81,7 +81,7 @@ def test_words_alone_make_a_tokenizer(site, others):
 
 def test_a_mirror_is_looked_at_first(site, tmp_path, monkeypatch):
     monkeypatch.setenv("DISSENT_MIRROR", str(tmp_path / "mirror"))
-    kept = tmp_path / "mirror" / site.host / BELOW
+    kept = tmp_path / "mirror/huggingface.co" / BELOW
     fill(kept)
     monkeypatch.setattr(hub, "packaged", lambda pin: pytest.fail("packages were searched"))
     find()
@@ -91,7 +91,7 @@ def test_a_mirror_is_looked_at_first(site, tmp_path, monkeypatch):
 
 def test_a_mirror_with_other_weights_is_passed_over(site, tmp_path, monkeypatch):
     monkeypatch.setenv("DISSENT_MIRROR", str(tmp_path / "mirror"))
-    kept = tmp_path / "mirror" / site.host / BELOW
+    kept = tmp_path / "mirror/huggingface.co" / BELOW
     kept.mkdir(parents=True)
     (kept / "model.safetensors").write_bytes(b"other weights")
     find()
@@ -159,7 +159,7 @@ def test_a_failing_server_is_not_taken_for_a_missing_tokenizer(site, monkeypatch
 
 
 def test_files_without_a_pin_are_fetched_anew(site):
-    url = f"http://{site.host}/{BELOW}/config.json"
+    url = f"https://huggingface.co/{BELOW}/config.json"
     for content in ("{}", '{"later": 1}'):
         (site.folder / "config.json").write_text(content)
         fetching.fetch(url, None, "config.json")

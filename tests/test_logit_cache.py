@@ -1,5 +1,6 @@
 import io
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -7,9 +8,11 @@ import timm
 import torch
 from PIL import Image
 from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 from timm.data import create_transform, resolve_data_config
 
-from dissent import encoded_images, image_views, logit_cache
+from dissent import encoded_images, image_views, logit_cache, logit_parts
+from dissent.classifiers import Card, load_checkpoint, save_checkpoint
 from dissent.commandline import InputError
 from dissent.encoded_images import by_label, images_beside, write_images
 from dissent.examples import write_examples
@@ -41,7 +44,7 @@ def data(tmp_path, images):
 
 @pytest.fixture(autouse=True)
 def small_parts(tmp_path, monkeypatch):
-    monkeypatch.setattr(logit_cache, "FOLDER", tmp_path / "parts")
+    monkeypatch.setattr(logit_parts, "FOLDER", tmp_path / "parts")
     monkeypatch.setattr(logit_cache, "BATCHES_PER_PART", 2)
 
 
@@ -134,45 +137,104 @@ def test_each_image_is_decoded_once_for_all_models(tmp_path, data, monkeypatch):
 def test_a_run_that_was_killed_goes_on_with_equal_bytes(tmp_path, data, monkeypatch):
     members = [member(name, data[1]) for name in NAMES[:3]]
     expected = [path.read_bytes() for path in cache(tmp_path, data, members)]
-    assert not list((tmp_path / "parts").iterdir())
-    for path in (tmp_path / "logits").iterdir():
-        path.unlink()
+    forget(tmp_path)
     seen, stops = [], [True]
 
-    def stopping(one, pixels):
+    def stopping(one, pixels, keep):
         seen.append(len(pixels))
         if stops and len(seen) == 3 * 3 + 2:
             raise OSError
-        return forward(one, pixels)
+        return forward(one, pixels, keep)
 
     monkeypatch.setattr(logit_cache, "forward", stopping)
     with pytest.raises(OSError):
         cache(tmp_path, data, members)
     (kept,) = (tmp_path / "parts").glob("*/*.safetensors")
+    # What a job leaves that is killed as it renames a part.
+    kept.with_name(f".{kept.stem}.123.partial.safetensors").write_bytes(kept.read_bytes())
     seen.clear()
     stops.clear()
     assert [path.read_bytes() for path in cache(tmp_path, data, members)] == expected
     # One part of two batches was there: of 23 images, 15 were looked at, by each of three.
     assert sum(seen) == 15 * 3
-    assert not kept.exists()
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty"])
-def test_a_damaged_part_is_made_anew(tmp_path, data, monkeypatch, damage):
-    members = [member(NAMES[0], data[1])]
+def forget(tmp_path):
+    for folder in ("parts", "logits"):
+        shutil.rmtree(tmp_path / folder)
+
+
+def test_what_was_finished_needs_no_model_again(tmp_path, data, monkeypatch):
+    members = [member(name, data[1]) for name in NAMES[:2]]
     expected = [path.read_bytes() for path in cache(tmp_path, data, members)]
-    monkeypatch.setattr(logit_cache, "_assemble", lambda *_: None)
-    cache(tmp_path, data, members)
-    second = sorted((tmp_path / "parts").glob("*/*.safetensors"))[1]
-    second.write_bytes(second.read_bytes()[:-1] if damage == "cut" else b"")
-    monkeypatch.undo()
-    monkeypatch.setattr(logit_cache, "FOLDER", tmp_path / "parts")
-    monkeypatch.setattr(logit_cache, "BATCHES_PER_PART", 2)
+    shutil.rmtree(tmp_path / "logits")
+    monkeypatch.setattr(logit_cache, "forward", None)
     assert [path.read_bytes() for path in cache(tmp_path, data, members)] == expected
 
 
-def test_parts_of_other_weights_are_not_taken(tmp_path, data, monkeypatch):
-    monkeypatch.setattr(logit_cache, "_assemble", lambda *_: None)
+@pytest.mark.parametrize("damage", ["cut", "empty", "short"])
+def test_a_damaged_part_is_made_anew(tmp_path, data, damage):
+    members = [member(NAMES[0], data[1])]
+    expected = [path.read_bytes() for path in cache(tmp_path, data, members)]
+    second = sorted((tmp_path / "parts").glob("*/*.safetensors"))[1]
+    if damage == "short":
+        save_file({name: tensor[:-1] for name, tensor in load_file(second).items()}, second)
+    else:
+        second.write_bytes(second.read_bytes()[:-1] if damage == "cut" else b"")
+    assert [path.read_bytes() for path in cache(tmp_path, data, members)] == expected
+
+
+def test_a_damaged_image_is_one_sentence_from_another_process_too(tmp_path, data):
+    path, examples = data
+    start, end = examples.spans_N2[5]
+    content = bytearray(images_beside(path).read_bytes())
+    content[start:end] = bytes(end - start)
+    images_beside(path).write_bytes(bytes(content))
+    with pytest.raises(InputError, match=f"^the image '{examples.ids[5]}' cannot be") as told:
+        cache(tmp_path, data, [member(NAMES[0], examples)], workers=1)
+    assert "\n" not in str(told.value)
+
+
+def test_logits_that_are_no_numbers_are_one_sentence(tmp_path, data):
+    one = member(NAMES[0], data[1])
+    one.model.get_classifier().bias.data[0] = torch.nan
+    with pytest.raises(InputError, match="gives logits that are no finite numbers") as told:
+        cache(tmp_path, data, [one])
+    assert "\n" not in str(told.value)
+
+
+# Heads of all kinds: two, several, a convolution, normalised, pooled by attention.
+HEADS = [
+    *("dpn68", "dla34", "crossvit_9_dagger_240", "levit_128s", "levit_conv_128s"),
+    *("deit_tiny_distilled_patch16_224", "pit_ti_distilled_224", "efficientformerv2_s0"),
+    *("resnetv2_50x1_bit", "mobilenetv3_large_100", "poolformer_s12", "coat_lite_tiny"),
+]
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_heads_of_all_kinds_say_what_the_whole_model_says(name, tmp_path):
+    torch.manual_seed(0)
+    model = timm.create_model(name, num_classes=11).eval()
+    card = Card(
+        architecture=name,
+        options={},
+        classes=[str(i) for i in range(11)],
+        preprocessing={"size": 224, "mean": [0.0] * 3, "std": [1.0] * 3},
+        zero_shot={},
+    )
+    save_checkpoint(tmp_path / "m.safetensors", model, card)
+    again = load_checkpoint(tmp_path / "m.safetensors")[0].eval()
+    _, height, width = model.pretrained_cfg["input_size"]
+    pixels = torch.randint(0, 256, (2, 3, height, width), dtype=torch.uint8)
+    key = Key("0", {}, "", "", [], "logits", "float16", {})
+    one = Member(name, again, {}, [0.0] * 3, [1.0] * 3, list(range(11)), key, 2)
+    logits_NC, features_ND = forward(one, pixels, keep_features=True)
+    with torch.inference_mode():
+        torch.testing.assert_close(logits_NC, model(pixels.float() / 255))
+    assert features_ND.ndim == 2
+
+
+def test_parts_of_other_weights_are_not_taken(tmp_path, data):
     cache(tmp_path, data, [member(NAMES[0], data[1], digest="1")])
     cache(tmp_path, data, [member(NAMES[0], data[1], digest="2")])
     assert len(list((tmp_path / "parts").iterdir())) == 2

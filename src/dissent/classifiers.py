@@ -168,6 +168,12 @@ def predict(
 def save_checkpoint(path: str | os.PathLike, model: nn.Module, card: Card) -> None:
     """Write weights and card as one safetensors file."""
     weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    seen: set[int] = set()
+    for name, tensor in weights.items():
+        # Some architectures have one tensor under two names, which safetensors refuses.
+        if tensor.data_ptr() in seen:
+            weights[name] = tensor.clone()
+        seen.add(tensor.data_ptr())
     with atomic(path) as temporary:
         save_file(weights, temporary, {"card": json.dumps(card, sort_keys=True)})
 

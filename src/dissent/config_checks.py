@@ -16,13 +16,13 @@ from dissent.config_data import (
     Labels,
 )
 from dissent.config_dropout import DOMAINS, KINDS, DropoutOnDomains, dropout_conflicts
-from dissent.config_fit import UNPREDICTABLE, predictable, uncompared, unfit
+from dissent.config_fit import UNPREDICTABLE, encoded, predictable, uncompared, unfit
 from dissent.config_low_data import SECTION, SPLITS, LowDataEnsembles, fine_tuning_conflicts
 from dissent.config_papers import NoOneRepresentation
 from dissent.config_shapes import NEEDED_LEAVES, OPTIONAL_LEAVES, Recipe, Run
 from dissent.config_text import Problem, Where, not_among
 from dissent.fetching import local_path
-from dissent.hub import HUB_ID, UNPINNED
+from dissent.hub import HUB_ID
 
 # These say by themselves that a model is pre-trained or taught, whatever its framework.
 STEERING_LEAVES = {"pretraining_steps", "teacher"}
@@ -44,6 +44,11 @@ def run_conflicts(run: Run) -> Iterator[Problem]:
     for index, name in enumerate(metrics.data):
         where = ("metrics", "data", index)
         yield from unfit(run, where, name, (metrics.report_split,), multi_label=False)
+    if all(name in run.data for name in metrics.data) and encoded(run):
+        other = [name for name in metrics.data if OFFERS[run.data[name].kind].images]
+        if other:
+            what = f"{other[0]!r} holds images of one size and {encoded(run)[0]!r} encoded ones"
+            yield ("metrics", "data"), f"{what}: compare models on them in two runs"
     if metrics.calibration_split == metrics.report_split:
         yield ("metrics", "calibration_split"), "should differ from report_split"
     if paper:
@@ -212,11 +217,6 @@ def is_address(location: str) -> bool:
     return "://" in location
 
 
-def is_unpinned(location: str) -> bool:
-    """Whether a location is of whatever a hub holds now: fit for a plan, and not for a run."""
-    return bool(re.fullmatch(UNPINNED, location))
-
-
 def is_hub_id(location: str) -> bool:
     """Whether a location is the id of a repository of models: org/name that is no folder here."""
     return bool(re.fullmatch(HUB_ID, location)) and not Path(location).is_dir()
@@ -233,8 +233,7 @@ def address_conflicts(
     except InputError as error:
         yield ("location",), str(error)
     for leaf, value in (("sha256", sha256), ("licence", licence)):
-        # Of what is not pinned yet, pinning finds them out.
-        if not value and not is_unpinned(location):
+        if not value:
             yield (leaf,), "should be given where location is an address"
 
 

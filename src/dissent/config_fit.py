@@ -58,6 +58,11 @@ def with_images(run: Run, name: str) -> bool:
     return offer.images or offer.encoded
 
 
+def encoded(run: Run) -> list[str]:
+    """The data sets on which models are compared whose images stay encoded."""
+    return [name for name in run.metrics.data if OFFERS[run.data[name].kind].encoded]
+
+
 def predictable(run: Run) -> list[str]:
     """The data sets that models predict: new labels of the same examples change nothing."""
     return [name for name in having(run, multi_label=False) if not run.data[name].relabels]

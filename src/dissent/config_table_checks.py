@@ -1,20 +1,22 @@
 """What is wrong between rows of a model table, or between them and the run file."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from dissent.config_checks import address_conflicts, downloads, is_unpinned, recipe_conflicts
+from dissent.config_checks import address_conflicts, downloads, recipe_conflicts
 from dissent.config_connectivity_rows import (
     connectivity_table_conflicts,
     text_models,
     text_row_conflicts,
 )
 from dissent.config_dropout import DOMAINS
-from dissent.config_fit import UNPREDICTABLE, predictable, unable, with_images
+from dissent.config_fit import UNPREDICTABLE, encoded, predictable, unable, with_images
 from dissent.config_low_data import SECTION, pool_conflicts
 from dissent.config_papers import NoOneRepresentation
 from dissent.config_shapes import COLUMNS, LOOKING, WITH_WEIGHTS, Model, Run
 from dissent.config_text import Problem, Where, not_among, place
+from dissent.hub import UNPINNED
 
 Row = Mapping[str, str]  # every column of a row as text, "" if it is empty
 Rows = list[tuple[int, Row]]  # each with its line in the table
@@ -40,11 +42,16 @@ def _column_conflicts(row: Row) -> Iterator[Problem]:
     """Columns that a source needs and does not get, or gets and has no use for."""
     own = COLUMNS.get(row["source"])
     for column in SOURCE_COLUMNS if own else ():
-        unpinned = column == "sha256" and is_unpinned(row["location"])
-        if own.get(column) and not row[column] and not unpinned:
+        pinned_later = column == "sha256" and is_unpinned(row)
+        if own.get(column) and not row[column] and not pinned_later:
             yield (column,), f"should not be empty where source is {row['source']!r}"
         elif column not in own and row[column]:
             yield (column,), f"should be empty where source is {row['source']!r}"
+
+
+def is_unpinned(row: Row) -> bool:
+    """Whether weights are whatever the hub has now: fit for a plan, and not for a run."""
+    return row["source"] in LOOKING and bool(re.fullmatch(UNPINNED, row["location"]))
 
 
 def _run_file_conflicts(row: Row, run: Run) -> Iterator[Problem]:
@@ -60,6 +67,13 @@ def _run_file_conflicts(row: Row, run: Run) -> Iterator[Problem]:
         yield ("category",), "should not be empty in a run with `no_one_representation`"
     elif section and section.pools and row["source"] in WITH_WEIGHTS and not row["category"]:
         yield ("category",), f"should not be empty in a run with `{SECTION}.pools`"
+    if row["model"] not in starts(run):
+        if row["source"] == "train" and encoded(run):
+            what = "should be 'file' or 'open_clip', not 'train': no recipe learns from images as"
+            yield ("source",), f"{what} those of {encoded(run)[0]!r}, which stay encoded"
+        elif row["source"] == "open_clip" and not encoded(run):
+            what = "should not be 'open_clip' without a data set of kind 'images' in metrics.data"
+            yield ("source",), what
     if row["recipe"] and row["recipe"] not in run.recipes:
         yield ("recipe",), not_among(row["recipe"], run.recipes, "is no recipe")
     if row["source"] == "predictions":
@@ -76,8 +90,8 @@ def _run_file_conflicts(row: Row, run: Run) -> Iterator[Problem]:
             what = f"should be 'predictions', not {row['source']!r}: no data set of metrics.data"
             yield ("source",), f"{what} has images"
         for at, what in address_conflicts(row["location"], row["sha256"], row["licence"]):
-            # Told already: a file needs it wherever it is.
-            if at != ("sha256",):
+            # Told already: a file needs it wherever it is. Of one to be pinned, pinning finds both.
+            if at != ("sha256",) and not (at == ("licence",) and is_unpinned(row)):
                 yield at, what
 
 

@@ -8,7 +8,7 @@ one after another. So they are decoded as each model wants them, and never all i
 import hashlib
 import io
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -75,8 +75,8 @@ def by_label(
     """A data set of the images written, by class and then by id.
 
     Labels are names of classes, or their numbers from 0 on. Without `classes`, these are the labels
-    that there are, sorted. Without `splits`, all images are in "report". Raises InputError for an
-    image without a label, or with one that is no class.
+    that there are, in their order. Without `splits`, all images are in "report". Raises InputError
+    for an image without a label, or with one that is no class.
     """
     unlabelled = [id for id, (*_, label) in found.items() if label is None]
     if unlabelled:
@@ -84,7 +84,7 @@ def by_label(
             f"nothing says what {unlabelled[0]!r} shows: put images into a folder a class, or give "
             "a file of `labels` in the run file"
         )
-    names = tuple(classes or sorted({label for *_, label in found.values()}))
+    names = tuple(classes or in_order({label for *_, label in found.values()}))
     index = {str(i): i for i in range(len(names))} | {label: i for i, label in enumerate(names)}
     for id, (*_, label) in found.items():
         if label not in index:
@@ -104,6 +104,11 @@ def by_label(
         classes=names,
     )
     return _with_images(labelled, found)
+
+
+def in_order(labels: Collection[str]) -> list[str]:
+    """Labels sorted, by their numbers if all are numbers."""
+    return sorted(labels, key=int if all(label.isdecimal() for label in labels) else None)
 
 
 def _with_images(

@@ -249,14 +249,16 @@ def _answer(url: str, done: int) -> "requests.Response":
 def _at_the_hub(url: str) -> tuple[str, dict[str, str]]:
     """Where to ask for a file of the Hugging Face hub, and as whom; other addresses as they are.
 
-    HF_ENDPOINT names another hub with the same files, HF_TOKEN is shown to none but the hub: what
-    it redirects to on another host does not see it (requests, "Session.rebuild_auth").
+    HF_ENDPOINT names another hub with the same files. HF_TOKEN is shown to that one alone, and only
+    over https: another host that it redirects to does not see it (requests, "rebuild_auth").
     """
     if not url.startswith(f"{HUB}/"):
         return url, {}
     endpoint = (os.environ.get("HF_ENDPOINT") or HUB).rstrip("/")
     token = os.environ.get("HF_TOKEN")
-    return endpoint + url.removeprefix(HUB), {"Authorization": f"Bearer {token}"} if token else {}
+    trusted = endpoint.startswith(("https://", "http://127.0.0.1:", "http://localhost:"))
+    shown = {"Authorization": f"Bearer {token}"} if token and trusted else {}
+    return endpoint + url.removeprefix(HUB), shown
 
 
 def _refusal(url: str, response: "requests.Response") -> Exception:

@@ -26,13 +26,15 @@ def device_for(gpus: int) -> torch.device:
     """
     if not gpus:
         return torch.device("cpu")
-    devices = visible()
-    if not devices:
+    if devices := visible():
+        os.environ[VISIBLE] = taken(devices)
+    if not devices or not torch.cuda.is_available():
         raise InputError(
             "this job asks for a GPU, and torch finds none here: run it where there is one, or set "
-            "`gpus: 0` in the run file to have the CPU do its work"
+            "`gpus: 0` under `logits` in the run file to have the CPU do its work"
         )
-    os.environ[VISIBLE] = taken(devices)
+    # What is called float32 should not be less in convolutions (TF32, torch's default there).
+    torch.backends.cudnn.allow_tf32 = False
     return torch.device("cuda")
 
 
@@ -46,10 +48,12 @@ def visible() -> list[str]:
 def taken(devices: list[str], folder: Path | None = None) -> str:
     """The first of some devices that no other process holds; it is this process's from now on."""
     folder = folder or Path(tempfile.gettempdir())
+    # Slurm gives each of its jobs GPUs of its own, and may call all of them 0.
+    of_whom = f"{os.getuid()}-{os.environ.get('SLURM_JOB_ID', 'here')}"
     told = False
     while True:
         for device in devices:
-            file = (folder / f"dissent-gpu-{os.getuid()}-{device.replace('/', '-')}.lock").open("w")
+            file = (folder / f"dissent-gpu-{of_whom}-{device.replace('/', '-')}.lock").open("w")
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -2,7 +2,6 @@
 
 import base64
 import logging
-import os
 import re
 from importlib import metadata
 from pathlib import Path
@@ -11,11 +10,10 @@ from typing import NamedTuple
 from dissent.commandline import InputError
 from dissent.fetching import HUB, AbsentError, fetch, in_mirror
 
-ENDPOINT = "HF_ENDPOINT"
 # Of a repository of models. A path with a dot in front (./org/name) is none.
 HUB_ID = r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*"
 # An address there that says which repository, and not which commit of it.
-UNPINNED = r"https?://[^/]+/[^/]+/[^/]+/resolve/main/.+"
+UNPINNED = rf"{HUB}/[^/]+/[^/]+/resolve/main/.+"
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 TOKENIZER = "tokenizer.json"
@@ -48,8 +46,7 @@ def find(name: str, revision: str, sha256: str, into: Path) -> Published:
         raise InputError(
             f"the revision {revision!r} of {name} is no commit: give its 40 digits of 0-9 and a-f"
         )
-    endpoint = os.environ.get(ENDPOINT) or HUB
-    address = f"{endpoint.rstrip('/')}/{name}/resolve/{revision}"
+    address = f"{HUB}/{name}/resolve/{revision}"
     if not in_mirror(f"{address}/{WEIGHTS}", sha256) and (found := packaged(sha256)):
         log.info("%s: taken from the installed package %s", name, found.package)
         return found

@@ -10,6 +10,7 @@ from timm.data import create_transform, resolve_data_config
 from timm.models import PretrainedCfg
 from torch.utils.data import DataLoader, Dataset
 
+from dissent.commandline import InputError
 from dissent.encoded_images import decode
 
 
@@ -44,7 +45,7 @@ def view_of(pretrained: PretrainedCfg) -> View:
 class Views(Dataset):
     """Every example of a data set, decoded once and seen in each of some ways.
 
-    Its items are lists of uint8 [3, H, W], one a view.
+    Its items are lists of uint8 [3, H, W], one a view, or why there are none.
     """
 
     def __init__(self, path: Path, spans_N2: np.ndarray, ids: Sequence[str], views: Sequence[View]):
@@ -64,15 +65,20 @@ class Views(Dataset):
     def __len__(self) -> int:
         return len(self.ids)
 
-    def __getitem__(self, i: int) -> list[torch.Tensor]:
-        image = decode(self.path, self.spans_N2[i], self.ids[i])
+    def __getitem__(self, i: int) -> list[torch.Tensor] | InputError:
+        try:
+            image = decode(self.path, self.spans_N2[i], self.ids[i])
+        except InputError as error:
+            # From another process it would arrive as a traceback.
+            return error
         return [transform(image) for transform in self.transforms]
 
 
 def batches(views: Views, start: int, batch_size: int, workers: int, pinned: bool) -> DataLoader:
     """Batches of the examples from `start` on, in order; decoded by so many other processes.
 
-    With no workers they are decoded in this one. `pinned` memory is copied to a GPU faster.
+    With no workers they are decoded in this one. `pinned` memory is copied to a GPU faster. A batch
+    with an image that cannot be decoded is the error alone.
     """
     return DataLoader(
         views,
@@ -80,5 +86,13 @@ def batches(views: Views, start: int, batch_size: int, workers: int, pinned: boo
         sampler=range(start, len(views)),
         num_workers=workers,
         pin_memory=pinned,
-        prefetch_factor=2 if workers else None,
+        collate_fn=_collated,
+        # Each takes shared memory, of which containers have little.
+        prefetch_factor=1 if workers else None,
     )
+
+
+def _collated(items: list[list[torch.Tensor] | InputError]) -> list[torch.Tensor] | InputError:
+    """Views [n, 3, H, W] of all images, or the first error."""
+    wrong = next((item for item in items if isinstance(item, InputError)), None)
+    return wrong or [torch.stack(view) for view in zip(*items, strict=True)]

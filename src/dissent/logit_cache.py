@@ -1,33 +1,23 @@
-"""What models say of a data set of encoded images: decoded once for all, in parts that are kept.
+"""What models say of a data set of encoded images: decoded once for all, on a CPU or a GPU."""
 
-A job that is killed goes on where it was: every so many batches, what the models said of them is
-written to a folder of parts, whose name is of the keys of the files that they will become.
-"""
-
-import hashlib
 import json
-import shutil
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 from torch import nn
 
-from dissent.classifiers import features, head
 from dissent.commandline import InputError
 from dissent.encoded_images import check_whole, images_beside
 from dissent.examples import Examples
-from dissent.files import atomic
 from dissent.image_views import View, Views, batches
-from dissent.logits import Key, stored, write_tensors
+from dissent.logit_parts import Parts
+from dissent.logits import Key, stored
 from dissent.progress import progress
 
-# Not beside the output: Snakemake deletes the outputs of a job that fails.
-FOLDER = Path(".parts")
 BATCHES_PER_PART = 16
 AUTOCAST = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -59,33 +49,35 @@ def cache_together(
     batch_size: int,
     workers: int,
     keep_features: bool,
-) -> None:
-    """Write the logits files of some models on one data set of encoded images."""
-    parts = FOLDER / _name([member.key for member in members], batch_size, keep_features)
+) -> Path:
+    """Write the logits files of some models on one data set of encoded images.
+
+    Returns the folder of its parts, for the caller to remove when the files are safe. Raises
+    InputError for an image that cannot be decoded, and for logits that are no numbers.
+    """
     views = list({json.dumps(member.view): member.view for member in members}.values())
     check_whole(images_beside(data), examples)
     images = Views(images_beside(data), examples.spans_N2, examples.ids, views)
-    done = _done(parts, len(images), batch_size)
-    held = [{} for _ in members]
-    start = sum(done)
+    keys = [member.key for member in members]
+    step = BATCHES_PER_PART * batch_size
+    parts = Parts(keys, outputs, len(images), step, batch_size, keep_features)
+    start = end = parts.examples_done()
+    held: list[dict[str, list]] = [{} for _ in members]
     loader = batches(images, start, batch_size, workers, device.type == "cuda")
-    held_n, first = 0, start
-    for seen in progress(
-        loader, f"{examples.name}, from example {start}" if start else examples.name
-    ):
-        n = len(seen[0])
-        labels_n = examples.labels[first + held_n : first + held_n + n]
+    for seen in progress(loader, f"{examples.name} from example {start}"):
+        if isinstance(seen, InputError):
+            raise seen
+        labels_n = examples.labels[end : end + len(seen[0])]
         for member, columns in zip(members, held, strict=True):
             pixels = seen[views.index(member.view)]
             for name, tensor in _said(member, pixels, labels_n, device, keep_features).items():
                 columns.setdefault(name, []).append(tensor)
-        held_n += n
-        if held_n >= BATCHES_PER_PART * batch_size:
-            _keep(parts, first, members, held)
-            first, held_n, held = first + held_n, 0, [{} for _ in members]
-    if held_n:
-        _keep(parts, first, members, held)
-    _assemble(parts, members, outputs)
+        end += len(labels_n)
+        if end - start == step or end == len(images):
+            parts.keep(start, held)
+            start, held = end, [{} for _ in members]
+    parts.assemble()
+    return parts.folder
 
 
 def _said(
@@ -96,28 +88,55 @@ def _said(
     keep_features: bool,
 ) -> dict[str, np.ndarray]:
     """The rows of a logits file for some images."""
-    (logits_nC, features_nD), member.limit = halving(
-        lambda piece: forward(member, piece.to(device, non_blocking=True)),
+    found, member.limit = halving(
+        lambda piece: forward(member, piece.to(device, non_blocking=True), keep_features),
         pixels_nKHW,
         member.limit,
         member.name,
     )
-    kept = features_nD.numpy() if keep_features else None
-    return stored(kept, logits_nC.numpy()[:, member.columns_C], labels_n)
+    logits_nC = found[0].numpy()[:, member.columns_C]
+    if not np.isfinite(logits_nC).all():
+        raise InputError(
+            f"{member.name} gives logits that are no finite numbers, at precision "
+            f"{member.key.precision}: set another `precision` under `logits` in the run file, or "
+            "leave the model out"
+        )
+    return stored(found[1].numpy() if keep_features else None, logits_nC, labels_n)
 
 
 @torch.inference_mode()
-def forward(member: Member, pixels_nKHW: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits [n, C] and features [n, D], float32 on the CPU, of uint8 images on any device."""
-    device = pixels_nKHW.device
+def forward(
+    member: Member, pixels_nKHW: torch.Tensor, keep_features: bool = False
+) -> tuple[torch.Tensor, ...]:
+    """Logits [n, C] and, if they are kept, features [n, D] of uint8 images on any device.
+
+    Both are float32 on the CPU. With autocast, what comes before the head is less precise; the head
+    is not, as rounded logits tie.
+    """
+    device, model = pixels_nKHW.device, member.model
     mean, std = (
         torch.tensor(values, device=device)[:, None, None] for values in (member.mean, member.std)
     )
+    inputs = (pixels_nKHW.float() / 255 - mean) / std
     precision = member.key.precision
     with torch.autocast(device.type, AUTOCAST.get(precision), precision in AUTOCAST):
-        seen_nD = features(member.model, (pixels_nKHW.float() / 255 - mean) / std)
-        logits_nC = head(member.model)(seen_nD)
-    return logits_nC.float().cpu(), seen_nD.float().cpu()
+        maps = model.forward_features(inputs)
+    maps = in_float32(maps)
+    # A head may be a convolution of unpooled maps, or several: timm knows its way through it.
+    if hasattr(model, "zero_shot"):
+        found = [model.zero_shot(model.forward_head(maps, pre_logits=True))]
+    else:
+        found = [model.forward_head(maps)]
+    if keep_features:
+        found.append(model.forward_head(maps, pre_logits=True))
+    return tuple(tensor.cpu() for tensor in found)
+
+
+def in_float32(maps: Any) -> Any:
+    """Tensors, or lists and tuples of such, in float32."""
+    if isinstance(maps, torch.Tensor):
+        return maps.float()
+    return type(maps)(map(in_float32, maps))
 
 
 def halving(
@@ -143,54 +162,3 @@ def halving(
         # Outside of the handler, whose traceback holds on to the tensors of the attempt.
         limit = max(1, min(limit, len(batch)) // 2)
         torch.cuda.empty_cache()
-
-
-def _name(keys: Sequence[Key], *settings: object) -> str:
-    text = json.dumps([*map(asdict, keys), *settings], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def _part(parts: Path, first: int) -> Path:
-    return parts / f"{first:09d}.safetensors"
-
-
-def _done(parts: Path, n_examples: int, batch_size: int) -> list[int]:
-    """How many examples each part has that is there, up to the first that is not."""
-    step, found = BATCHES_PER_PART * batch_size, []
-    while (path := _part(parts, sum(found))).exists() and sum(found) < n_examples:
-        try:
-            load_file(path)
-        except SafetensorError:
-            path.unlink()
-            break
-        found.append(min(step, n_examples - sum(found)))
-    return found
-
-
-def _keep(
-    parts: Path, first: int, members: Sequence[Member], held: Sequence[dict[str, list[np.ndarray]]]
-) -> None:
-    with atomic(_part(parts, first)) as temporary:
-        tensors = {
-            # Whatever its strides, safetensors takes an array's memory as it lies.
-            f"{i}.{name}": np.ascontiguousarray(np.concatenate(columns))
-            for i, _ in enumerate(members)
-            for name, columns in held[i].items()
-        }
-        save_file(tensors, temporary)
-
-
-def _assemble(parts: Path, members: Sequence[Member], outputs: Sequence[Path]) -> None:
-    """Write the files of all members from their parts, one member in memory at a time."""
-    for i, (member, output) in enumerate(zip(members, outputs, strict=True)):
-        rows = [dict(_of_member(path, i)) for path in sorted(parts.glob("*.safetensors"))]
-        whole = {name: np.concatenate([part[name] for part in rows]) for name in rows[0]}
-        write_tensors(output, member.key, whole)
-    shutil.rmtree(parts)
-
-
-def _of_member(path: Path, i: int) -> Iterator[tuple[str, np.ndarray]]:
-    for name, tensor in load_file(path).items():
-        member, _, column = name.partition(".")
-        if member == str(i):
-            yield column, tensor

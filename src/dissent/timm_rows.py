@@ -113,7 +113,13 @@ def pin_table(table: Path) -> None:
         there = [file.rfilename for file in infos[name].siblings or ()]
         if weights not in there and OLDER.get(weights) in there:
             weights = OLDER[weights]
-        row |= pin(row["model"], infos[name], weights)
+        found = pin(row["model"], infos[name], weights)
+        if row["sha256"] not in ("", None, found["sha256"]):
+            raise InputError(
+                f"{table}: {row['model']!r} has sha256 {row['sha256']}, and the hub has other "
+                f"bytes now, {found['sha256']}: empty the cell to take those, or give the commit"
+            )
+        row |= found
         row["licence"] = row["licence"] or _licence(infos[name], f"{HUB}/{name}")
     columns = next(csv.reader([text.splitlines()[0]]))
     with atomic(table) as temporary:
@@ -197,6 +203,8 @@ def main(arguments: argparse.Namespace) -> None:
     for client in ("httpx", "httpx2"):
         logging.getLogger(client).setLevel(logging.WARNING)
     if arguments.pin:
+        if arguments.table:
+            raise InputError("--pin takes a table of its own: leave --table out")
         pin_table(arguments.pin)
         return
     repositories = full_names(arguments.names)

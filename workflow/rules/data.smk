@@ -18,6 +18,8 @@ for name in RUN.data:
     if RUN.data[name].labels:
         location = RUN.data[name].labels.location
         refuse_missing(location, f"{where}.labels.location", data_file(name))
+    if isinstance(RUN.data[name].classes, str):
+        refuse_missing(RUN.data[name].classes, f"{where}.classes", data_file(name))
     for i, file in enumerate(RUN.data[name].images):
         refuse_missing(file.location, f"{where}.images.{i}.location", data_file(name))
 

@@ -67,7 +67,8 @@ for batch, members in batches(ASKED).items() if ENCODED else ():
             "../../envs/torch.yaml"
         threads: RUN.threads
         resources:
-            mem_mb=8000,
+            mem_mb=16000,
+            runtime=600,
             gpu=RUN.logits.gpus,
         params:
             folder=f"{RESULTS}/logits",

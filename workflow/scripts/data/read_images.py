@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import json
+from collections import Counter
 from pathlib import Path
 
 from dissent import commandline
@@ -40,7 +41,11 @@ def names(arguments: argparse.Namespace) -> tuple[str, ...] | None:
     """The names of the classes, if anything says them beforehand."""
     if arguments.class_names:
         text = arguments.class_names.read_text(encoding="utf-8")
-        return tuple(filter(None, map(str.strip, text.splitlines())))
+        found = tuple(filter(None, map(str.strip, text.splitlines())))
+        for name, times in Counter(found).items():
+            if times > 1:
+                raise InputError(f"{arguments.class_names} holds {name!r} twice: leave one out")
+        return found
     return class_names(arguments.classes) if arguments.classes else None
 
 

@@ -2,9 +2,10 @@
 
 import argparse
 import logging
+import shutil
+from importlib.metadata import version
 from pathlib import Path
 
-import timm
 import torch
 
 from dissent import commandline
@@ -27,6 +28,7 @@ def main(arguments: argparse.Namespace) -> None:
     digests = {path: sha256(path) for path in arguments.checkpoints}
     for model, _ in loaded.values():
         model.eval().to(device)
+    parts = []
     for data in arguments.data:
         examples = read_examples(data)
         members = [
@@ -34,12 +36,16 @@ def main(arguments: argparse.Namespace) -> None:
             for path in arguments.checkpoints
         ]
         outputs = [arguments.output / examples.name / path.name for path in arguments.checkpoints]
-        cache_together(
+        folder = cache_together(
             *(members, examples, data, outputs, device, arguments.batch_size),
             # On a GPU this process has little to do but wait for it; on a CPU it has all to do.
             workers=arguments.threads if device.type == "cuda" else 0,
             keep_features=bool(arguments.features),
         )
+        parts.append(folder)
+    # Not before: where a job fails, the files of all its data sets are deleted.
+    for folder in parts:
+        shutil.rmtree(folder)
 
 
 def member(
@@ -65,13 +71,14 @@ def member(
             "names that the model has for them, or leave the model out"
         )
     mean, std = card["preprocessing"]["mean"], card["preprocessing"]["std"]
+    libraries = ["open_clip_torch", "timm", "torch"] if "library" in card else ["timm", "torch"]
     key = Key(
         weights_sha256=digest,
         preprocessing={**card["view"], "mean": mean, "std": std},
         **of_examples(examples),
         label_map=list(examples.classes),
         output="logits",
-        libraries={"timm": timm.__version__, "torch": torch.__version__},
+        libraries={name: version(name) for name in libraries},
         precision=arguments.precision,
     )
     columns_C = [index[name] for name in examples.classes]
