@@ -904,6 +904,13 @@ def test_mistake_in_a_data_set_of_images(write, leaves, says):
     assert complaint_about(write, DATA_SETS["images"] | leaves) == says
 
 
+def test_images_of_one_size_and_encoded_ones_are_compared_in_two_runs(write):
+    text = with_data(RUN, pics=DATA_SETS["images"])
+    text = replaced(text, "data: [handwritten, glyphs]", "data: [handwritten, glyphs, pics]")
+    (message,) = complaints(write, run=text)
+    assert "'handwritten' holds images of one size and 'pics' encoded ones: compare" in message
+
+
 def test_a_row_of_whatever_the_hub_has_now_is_fit_for_a_plan(write):
     location = "https://huggingface.co/timm/x/resolve/{}/model.safetensors"
     row = next(line for line in TABLE.splitlines() if "weights/c.safetensors" in line)

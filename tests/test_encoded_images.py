@@ -77,6 +77,15 @@ def test_labels_are_names_or_numbers_of_the_classes(folder):
     assert all(NAMES[examples.labels[i]] == id[:3] for i, id in enumerate(examples.ids))
 
 
+def test_classes_that_are_numbers_are_in_the_order_of_numbers(folder):
+    images = [image._replace(id=f"{i}.jpg", label=str(11 - i)) for i, image in enumerate(IMAGES)]
+    examples = by_label("x", write_images(folder / "x.images", images), None, {}, 0)
+    assert examples.classes == tuple(map(str, range(3, 12)))
+    assert [examples.classes[label] for label in examples.labels] == [
+        str(11 - int(id[0])) for id in examples.ids
+    ]
+
+
 def test_splits_are_of_the_sizes_asked_for_and_by_default_one(folder):
     examples = read_examples(made(folder, splits={"tune": 3, "report": 4}.items()))
     names, counts = np.unique(examples.splits_N, return_counts=True)

@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 from io import BytesIO
 
 import numpy as np
@@ -23,7 +24,9 @@ from safetensors.torch import load, save
 from timm.data import create_transform, resolve_data_config
 
 from conftest import TOOLS, copy_project, made_once, run
+from dissent.examples import read_examples
 from dissent.files import sha256
+from dissent.logits import open_predictions
 from loopback_hub import COMMIT, cut_off, loopback_hub, too_many
 from made_images import encoded, write_parquet, write_tar, write_zip
 
@@ -45,13 +48,13 @@ def weights(name):
 
 
 @torch.no_grad()
-def predicted(name, shown):
-    """The class that a model sees in each of some pictures."""
+def logits(name, shown):
+    """What timm's own evaluation has a model say of some pictures, of all classes."""
     model = timm.create_model(name).eval()
     model.load_state_dict(load(weights(name)))
     transform = create_transform(**resolve_data_config(model=model, use_test_size=True))
     inputs = [transform(Image.open(BytesIO(content)).convert("RGB")) for content in shown.values()]
-    return model(torch.stack(inputs)).argmax(dim=1).numpy()
+    return model(torch.stack(inputs)).numpy()
 
 
 def pictures(rng, names):
@@ -71,7 +74,8 @@ def write_data(folder, classes):
     shown = pictures(rng, validation)
     write_tar(given / "val.tar", shown)
     # So that each of the models is right about some.
-    labels = np.choose(np.arange(N) % len(NAMES), [predicted(name, shown) for name in NAMES])
+    said = [logits(name, shown).argmax(axis=1) for name in NAMES]
+    labels = np.choose(np.arange(N) % len(NAMES), said)
     lines = [f"{name},{label}" for name, label in zip(validation, labels, strict=True)]
     (given / "labels.csv").write_text("\n".join(["file_name,label", *lines]))
     real = [[int(label)] for label in labels[:-1]]
@@ -227,6 +231,24 @@ def test_every_data_set_was_measured_for_every_model(sample):
         table = pd.read_csv(sample / f"results/paper/metrics/{data}/models.csv")
         assert sorted(table.model) == sorted(NAMES), data
         assert table.accuracy.between(0, 1).all()
+
+
+@pytest.mark.parametrize("data", ["imagenet", "imagenet-a"])
+def test_what_models_say_is_what_timm_says_of_the_same_pictures(sample, data):
+    """Also of a data set with ten of the thousand classes."""
+    examples = read_examples(sample / f"results/paper/data/{data}.safetensors")
+    with tarfile.open(sample / f"given/{'val' if data == 'imagenet' else 'a'}.tar") as tar:
+        shown = {member.name: tar.extractfile(member).read() for member in tar if member.isfile()}
+    shown = {name.removeprefix("a/"): content for name, content in shown.items()}
+    classes = (sample / "config/classes/imagenet.txt").read_text().split()
+    columns = [classes.index(name) for name in examples.classes]
+    for name in NAMES:
+        path = sample / f"results/paper/logits/{data}/{name}.safetensors"
+        found = open_predictions([path], examples, "logits")[name]
+        expected_NC = logits(name, {id: shown[id] for id in examples.ids})[:, columns]
+        np.testing.assert_array_equal(found["predicted"], expected_NC.argmax(axis=1))
+        scale = np.abs(expected_NC).max()
+        np.testing.assert_allclose(found["logits"], expected_NC, atol=2e-3 * scale)
 
 
 def test_the_papers_figures_are_there(sample):
