@@ -123,10 +123,7 @@ def forward(
         maps = model.forward_features(inputs)
     maps = in_float32(maps)
     # A head may be a convolution of unpooled maps, or several: timm knows its way through it.
-    if hasattr(model, "zero_shot"):
-        found = [model.zero_shot(model.forward_head(maps, pre_logits=True))]
-    else:
-        found = [model.forward_head(maps)]
+    found = [model.forward_head(maps)]
     if keep_features:
         found.append(model.forward_head(maps, pre_logits=True))
     return tuple(tensor.cpu() for tensor in found)

@@ -101,8 +101,8 @@ def pin_table(table: Path) -> None:
 
     All other rows stay as they are. Raises InputError, and leaves the table, where one cannot be.
     """
-    text, rows = read(table)
-    rows = list(rows)
+    _, reader = read(table)
+    rows = list(reader)
     unpinned = [row for row in rows if re.fullmatch(UNPINNED, row["location"] or "")]
     infos: dict[str, ModelInfo] = {}
     for row in unpinned:
@@ -121,7 +121,7 @@ def pin_table(table: Path) -> None:
             )
         row |= found
         row["licence"] = row["licence"] or _licence(infos[name], f"{HUB}/{name}")
-    columns = next(csv.reader([text.splitlines()[0]]))
+    columns = reader.fieldnames
     with atomic(table) as temporary:
         temporary.write_text(
             ",".join(columns) + "\n" + lines(rows, columns), encoding="utf-8", newline=""

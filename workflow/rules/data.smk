@@ -58,6 +58,16 @@ def one_of(names):
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
+def layout_of(name):
+    """How the file of a data set's labels is read, if it has one, for a command-line argument.
+
+    Where the file is from is the fetch's affair: editing a citation should not read it again.
+    """
+    labels = RUN.data[name].labels
+    exclude = {"location", "licence", "citation", "page"}
+    return compact(labels.model_dump(exclude=exclude) if labels else None)
+
+
 rule fetch:
     input:
         **code("data/fetch.py"),
@@ -114,12 +124,7 @@ rule read_labels:
     resources:
         mem_mb=1000,
     params:
-        # Where the file is from is the fetch's affair: editing a citation should not read it again.
-        layout=lambda wildcards: compact(
-            RUN.data[wildcards.name].labels.model_dump(
-                exclude={"location", "licence", "citation", "page"}
-            )
-        ),
+        layout=lambda wildcards: layout_of(wildcards.name),
         classes=lambda wildcards: compact(RUN.data[wildcards.name].classes),
         seed=lambda wildcards: RUN.data[wildcards.name].seed,
         splits=lambda wildcards: compact(RUN.data[wildcards.name].splits),
@@ -164,13 +169,7 @@ rule read_images:
         mem_mb=2000,
     params:
         sha256=lambda wildcards: compact([file.sha256 for file in RUN.data[wildcards.name].images]),
-        layout=lambda wildcards: compact(
-            RUN.data[wildcards.name].labels.model_dump(
-                exclude={"location", "licence", "citation", "page"}
-            )
-            if RUN.data[wildcards.name].labels
-            else None
-        ),
+        layout=lambda wildcards: layout_of(wildcards.name),
         classes=lambda wildcards: compact(
             None
             if isinstance(RUN.data[wildcards.name].classes, str)

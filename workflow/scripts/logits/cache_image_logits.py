@@ -1,7 +1,6 @@
 """Write the logits files of models that look at the same encoded images, together."""
 
 import argparse
-import logging
 import shutil
 from importlib.metadata import version
 from pathlib import Path
@@ -17,8 +16,6 @@ from dissent.files import sha256
 from dissent.gpu_slots import device_for
 from dissent.logit_cache import AUTOCAST, Member, cache_together
 from dissent.logits import Key, of_examples
-
-log = logging.getLogger("dissent")
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -82,8 +79,7 @@ def member(
         precision=arguments.precision,
     )
     columns_C = [index[name] for name in examples.classes]
-    limit = arguments.batch_size
-    return Member(path.stem, model, card["view"], mean, std, columns_C, key, limit)
+    return Member(path.stem, model, card["view"], mean, std, columns_C, key, arguments.batch_size)
 
 
 if __name__ == "__main__":
