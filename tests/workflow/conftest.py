@@ -38,6 +38,19 @@ def copy_project(folder: Path) -> Path:
     return folder
 
 
+def under_git(folder: Path) -> None:
+    """Make a folder a git repository, with somebody who may commit."""
+    run(folder, "git", "init", "--quiet")
+    run(folder, "git", "config", "user.name", "test")
+    run(folder, "git", "config", "user.email", "test@example.org")
+
+
+def commit_all(folder: Path, message: str = "The project") -> None:
+    """Commit all that git does not ignore."""
+    run(folder, "git", "add", "--all")
+    run(folder, "git", "commit", "--quiet", "--message", message)
+
+
 def snakemake(folder: Path, *arguments: str, **variables: str) -> str:
     """Run Snakemake on the `test` run in `folder`; its output, once it has succeeded."""
     return run(folder, "snakemake", *OF_THE_TEST, *arguments, **variables)
@@ -182,13 +195,10 @@ def seal(parent: Path) -> None:
     text += f"{FILE_MODEL},architectures,file,,,,{FILE_ARCHITECTURE},{WEIGHTS},{digest},MIT,\n"
     table.write_text(text)
     (folder / "dvc.lock").unlink(missing_ok=True)
-    run(folder, "git", "init", "--quiet")
+    under_git(folder)
     with (folder / ".git/info/exclude").open("a") as exclude:
         exclude.write(f"/{WEIGHTS.parent}/\n")
-    run(folder, "git", "config", "user.name", "test")
-    run(folder, "git", "config", "user.email", "test@example.org")
-    run(folder, "git", "add", "--all")
-    run(folder, "git", "commit", "--quiet", "--message", "The project")
+    commit_all(folder)
     tracing, traces = ROOT / "tests" / "tracing", traces_of(folder)
     traces.mkdir()
     run(

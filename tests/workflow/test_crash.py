@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from conftest import TOOLS, contents, copy_project, run
+from conftest import TOOLS, commit_all, contents, copy_project, run, under_git
 
 COMMAND = (
     *(str(TOOLS / "snakemake"), "--workflow-profile", "workflow/profiles/default"),
@@ -90,10 +90,8 @@ def remains(folder: Path) -> list[Path]:
 def project(tmp_path) -> Path:
     """The project in a git repository, all of it committed."""
     folder = copy_project(tmp_path / "project")
-    run(folder, "git", "init", "--quiet")
-    run(folder, "git", "add", "--all")
-    identity = ("-c", "user.name=test", "-c", "user.email=test@example.org")
-    run(folder, "git", *identity, "commit", "--quiet", "--message", "The project")
+    under_git(folder)
+    commit_all(folder)
     return folder
 
 

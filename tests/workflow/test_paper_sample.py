@@ -23,7 +23,7 @@ from PIL import Image
 from safetensors.torch import load, save
 from timm.data import create_transform, resolve_data_config
 
-from conftest import TOOLS, copy_project, made_once, run
+from conftest import TOOLS, commit_all, copy_project, made_once, run, under_git
 from dissent.examples import read_examples
 from dissent.files import sha256
 from dissent.logits import open_predictions
@@ -159,8 +159,6 @@ def write_table(folder):
 def sample(tmp_path_factory):
     """The run, done; and what it said before its table was pinned."""
 
-    identity = ("-c", "user.name=test", "-c", "user.email=test@example.org")
-
     def make(base):
         folder = copy_project(base)
         classes = (folder / "config/classes/imagenet.txt").read_text().split()
@@ -177,12 +175,8 @@ def sample(tmp_path_factory):
             unpinned = attempt(folder, **environment)
             (folder / "unpinned.txt").write_text(unpinned)
             pin(folder, environment)
-            for command in (
-                ("init", "--quiet"),
-                ("add", "."),
-                ("commit", "--quiet", "-m", "sample"),
-            ):
-                run(folder, "git", *identity, *command)
+            under_git(folder)
+            commit_all(folder)
             run(folder, "snakemake", *PAPER, "figures", **environment)
 
     return made_once(tmp_path_factory, "paper-sample", make)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ROOT, TOOLS, contents, copy_project, run
+from conftest import ROOT, TOOLS, commit_all, contents, copy_project, run, under_git
 
 pytestmark = pytest.mark.remotes
 # An address, what DVC has to know beside it, and the variables that it reads.
@@ -56,12 +56,9 @@ def sealed_data(tmp_path_factory) -> Path:
     demo = (folder / "config/test.yaml").read_text().replace("run: test", "run: demo")
     (folder / "config/demo.yaml").write_text(demo)
     (folder / "dvc.lock").unlink(missing_ok=True)
-    run(folder, "git", "init", "--quiet")
-    run(folder, "git", "config", "user.name", "test")
-    run(folder, "git", "config", "user.email", "test@example.org")
+    under_git(folder)
     run(folder, "dvc", "repro", "data")
-    run(folder, "git", "add", "--all")
-    run(folder, "git", "commit", "--quiet", "--message", "The project and its data")
+    commit_all(folder, "The project and its data")
     return folder
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from one_machine import Cluster, output, wait_for, why_not
 
-from conftest import OF_THE_TEST, TOOLS, contents, copy_project, run
+from conftest import OF_THE_TEST, TOOLS, commit_all, contents, copy_project, run, under_git
 
 pytestmark = pytest.mark.slurm
 PROFILE = ("--workflow-profile", "workflow/profiles/slurm", "--configfile", "config/test.yaml")
@@ -32,10 +32,8 @@ def cluster(tmp_path_factory):
 def project(cluster, tmp_path_factory) -> Path:
     """The `test` run, each of its jobs submitted, in a copy of the project that git knows."""
     folder = copy_project(tmp_path_factory.mktemp("project"))
-    run(folder, "git", "init", "--quiet")
-    run(folder, "git", "add", "--all")
-    identity = ("-c", "user.name=test", "-c", "user.email=test@example.org")
-    run(folder, "git", *identity, "commit", "--quiet", "--message", "The project")
+    under_git(folder)
+    commit_all(folder)
     process = submitting(folder, "figures")
     said = process.communicate()[0]
     assert process.returncode == 0, said[-5000:]
