@@ -3,7 +3,7 @@
 import io
 import tarfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,8 +39,15 @@ def write_zip(path: Path, members: Mapping[str, bytes]) -> Path:
     return path
 
 
-def write_parquet(path: Path, images: Mapping[str, bytes], labels: list) -> Path:
-    """Images as the hub's data sets have them, by name, and a label each."""
-    records = [{"bytes": content, "path": name} for name, content in images.items()]
-    write_table(pa.table({"image": records, "label": labels}), path, row_group_size=4)
+def write_parquet(
+    path: Path,
+    images: Mapping[str, bytes] | Sequence[tuple[str, bytes]],
+    labels: list,
+    domains: list | None = None,
+) -> Path:
+    """Images as the hub's data sets have them, with their names, and a label each."""
+    named = images.items() if isinstance(images, Mapping) else images
+    columns = {"image": [{"bytes": content, "path": name} for name, content in named]}
+    columns |= {"domain": domains} if domains else {}
+    write_table(pa.table(columns | {"label": labels}), path, row_group_size=4)
     return path

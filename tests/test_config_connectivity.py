@@ -484,7 +484,7 @@ def test_the_paper_has_something_to_do(write):
     ("right", "wrong", "says"),
     [
         (f"org/minilm,{REVISION}", "org/minilm,", "revision: should be given where location is a"),
-        (f"org/minilm,{REVISION}", "org/minilm,main", "revision: should be the 40 hexadecimal di"),
+        (f"org/minilm,{REVISION}", "org/minilm,v1", "revision: should be the 40 hexadecimal di"),
         (f"org/minilm,{REVISION}", f"./minilm,{REVISION}", "revision: should be empty where locat"),
         (f"org/minilm,{REVISION}", f"a/b/c,{REVISION}", "revision: should be empty where location"),
         (f"org/minilm,{REVISION}", "https://host.org/minilm,", "location: should be an id on the"),

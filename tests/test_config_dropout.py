@@ -368,7 +368,7 @@ def test_a_change_concerns_the_families_that_use_it(write, right, wrong, changed
             "{train: 401, tune: 90",
             "should be 890 images of each domain at",
         ),
-        ("size: 32, location: pictures", "size: 32", "kind 'domain_folder' needs 'location' as w"),
+        ("size: 32, location: pictures", "size: 32", "kind 'domain_folder' needs 'location' (a"),
         (
             "location: pictures",
             "location: https://a.org",

@@ -480,11 +480,45 @@ def complaint_about(write, kind: str, leaves: dict) -> str:
 
 
 @pytest.mark.parametrize(
-    ("kind", "leaf"), [(kind, leaf) for kind, leaves in DATA_SETS.items() for leaf in leaves]
+    ("kind", "leaf"),
+    [(kind, leaf) for kind in DATA_SETS for leaf in DATA_SETS[kind] if leaf != "location"],
 )
 def test_leaves_that_a_kind_of_images_needs(write, kind, leaf):
     given = {key: value for key, value in DATA_SETS[kind].items() if key != leaf}
     assert complaint_about(write, kind, given) == f": kind {kind!r} needs {leaf!r} as well"
+
+
+PACKED = [{"location": "given/pictures.tar"}]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, ": kind 'folder' needs 'location' (a folder) or 'images' (files), not both"),
+        (
+            {"location": "pictures", "images": PACKED},
+            ": kind 'folder' needs 'location' (a folder) or 'images' (files), not both",
+        ),
+        (
+            {"location": "pictures", "classes": ["cat", "dog"]},
+            ".classes: should be left out beside 'location', whose folders are called after them",
+        ),
+        (
+            {"images": [{"location": "https://a.org/pictures.tar", "licence": "MIT"}]},
+            ".images.0.sha256: should be given where location is an address",
+        ),
+    ],
+)
+def test_a_folder_is_in_one_place_or_packed(write, given, said):
+    leaves = {"size": 8, "splits": {"train": 9}} | given
+    assert complaint_about(write, "folder", leaves).endswith(said)
+
+
+def test_an_address_that_names_a_commit_needs_no_digest(write):
+    address = f"https://a.org/resolve/{'0' * 40}/pictures.tar"
+    images = [{"location": address, "licence": "MIT", "split": "report"}]
+    leaves = {"size": 8, "splits": {"train": 9}, "images": [*PACKED, *images]}
+    write(run=with_data(RUN, x={"kind": "folder"} | leaves), table=TABLE)
 
 
 @pytest.mark.parametrize(
@@ -493,7 +527,6 @@ def test_leaves_that_a_kind_of_images_needs(write, kind, leaf):
         *((kind, "location", "pictures") for kind in DATA_SETS if kind != "folder"),
         *((kind, "apart_from", "handwritten") for kind in ("photos", "fonts", "count", "rotation")),
         ("folder", "apart_from", "handwritten"),
-        ("folder", "classes", ["cat", "dog"]),
         ("handwritten", "apart_from", "handwritten"),
         ("glyphs", "location", "pictures"),
     ],

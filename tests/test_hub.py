@@ -9,6 +9,7 @@ import pytest
 
 from dissent import fetching, hub
 from dissent.commandline import InputError
+from dissent.files import sha256
 
 NAME, REVISION = "somebody/some-model", "0123456789" * 4
 BELOW = f"{NAME}/resolve/{REVISION}"
@@ -108,11 +109,24 @@ def test_a_package_with_the_pinned_weights_is_taken_before_the_hub(site, monkeyp
     assert hub.packaged(PIN) is None
 
 
-def test_without_safetensors_there_is_nothing_to_load(site):
+def test_without_safetensors_tensors_of_torch_are_taken(site):
     (site.folder / "model.safetensors").rename(site.folder / "pytorch_model.bin")
-    with pytest.raises(InputError, match=r"404 .* \(.bin\) alone cannot be loaded as safetensors"):
+    find()
+    assert sha256(Path("into/pytorch_model.bin")) == PIN
+    assert not Path("into/model.safetensors").exists()
+
+
+def test_without_either_the_address_is_told(site):
+    (site.folder / "model.safetensors").unlink()
+    with pytest.raises(fetching.AbsentError, match=f"{BELOW}/pytorch_model.bin answered 404"):
         find()
     assert contents(Path("into")) == {}
+
+
+def test_a_tokenizer_alone(site):
+    Path("into").mkdir(exist_ok=True)
+    hub.find_tokenizer(NAME, REVISION, Path("into"))
+    assert contents(Path("into")).keys() == {"tokenizer.json"}
 
 
 def test_without_a_config_the_address_is_told(site):
@@ -133,7 +147,8 @@ def test_other_weights_than_the_pinned_are_refused(site):
         ({"name": "some-model"}, "'some-model' is no id on the hub: write it as org/name"),
         ({"name": "https://hub/a/b"}, "is no id on the hub"),
         ({"name": "../b?c"}, "is no id on the hub"),
-        ({"revision": "main"}, "revision 'main' of somebody/some-model is no commit: give its 40"),
+        ({"revision": "v1"}, "revision 'v1' of somebody/some-model is no commit: give its 40"),
+        ({"revision": "main"}, "somebody/some-model is not pinned yet: .*timm_rows --pin TABLE"),
         ({"revision": "A" * 40}, "is no commit"),
     ],
 )

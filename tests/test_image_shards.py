@@ -18,13 +18,20 @@ EXPECTED = [
 
 
 def read(*paths, **options):
-    return [tuple(image) for image in read_shards(paths, **options)]
+    return [tuple(image)[:3] for image in read_shards(paths, **options)]
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:xz"])
 def test_a_tar_of_class_folders(tmp_path, mode):
     members = {"top/readme.txt": b"text", "top/._hidden.jpg": b"no image", **FOLDERS}
     assert read(write_tar(tmp_path / "a.tar", members, mode)) == EXPECTED
+
+
+def test_what_a_class_folder_lies_in_is_the_domain(tmp_path):
+    members = {f"pacs/{domain}/cat/0.jpg": PICTURES[0] for domain in ("photo", "sketch")}
+    members |= {"cat/0.jpg": PICTURES[0]}
+    images = read_shards([write_tar(tmp_path / "a.tar", members)])
+    assert [image.domain for image in images] == ["photo", "sketch", None]
 
 
 def test_a_zip_of_class_folders(tmp_path):

@@ -399,6 +399,7 @@ def arguments_of(folder: Path, checkpoints: list[Path], **others) -> Namespace:
         interpolation=folder / "mixed.safetensors",
         diagnostics=[folder / "heuristics.safetensors"],
         threads=1,
+        gpus=0,
         output=folder / "orders_paths.safetensors",
         **{"weights": None, "models": [], "settings": SETTINGS, **others},
     )

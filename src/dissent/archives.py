@@ -5,15 +5,34 @@ import os
 import shutil
 import stat
 import tarfile
+import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import PurePosixPath
-from typing import IO, Any
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, TypeVar
 
 from dissent import files
 from dissent.commandline import InputError
 from dissent.fetching import not_kept
+
+Read = TypeVar("Read")
+
+
+def read_member(file: Path, member: str | None, read: Callable[[Path], Read]) -> Read:
+    """What `read` makes of one file of an archive; without `member`, of the file itself.
+
+    Raises InputError as `unpack_member` and `read` do, of the place in the archive.
+    """
+    if member is None:
+        return read(file)
+    with tempfile.TemporaryDirectory() as folder:
+        unpacked = Path(folder) / PurePosixPath(member).name
+        unpack_member(file, member, unpacked)
+        try:
+            return read(unpacked)
+        except InputError as error:
+            raise InputError(str(error).replace(str(unpacked), f"{file} ({member})")) from None
 
 
 def unpack_member(archive: str | os.PathLike, member: str, output: str | os.PathLike) -> None:

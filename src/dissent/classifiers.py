@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from dissent.commandline import InputError
+from dissent.devices import device_of
 from dissent.files import atomic
 
 # Weights of red, green and blue in ITU-R BT.601, section 2.5.1.
@@ -154,15 +155,16 @@ def normalise(pixels_NKHW: torch.Tensor, preprocessing: Preprocessing) -> torch.
 def predict(
     model: nn.Module, images_NHW: np.ndarray, preprocessing: Preprocessing, batch_size: int = 256
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Yield features [n, D] and logits [n, C], float32, batch by batch in order."""
+    """Yield features [n, D] and logits [n, C], float32 on the CPU, batch by batch in order."""
     model.eval()
     for start in range(0, len(images_NHW), batch_size):
         inputs = prepare(images_NHW[start : start + batch_size], preprocessing)
-        maps = model.forward_features(inputs)
+        maps = model.forward_features(inputs.to(device_of(model)))
         batch = model.forward_head(maps, pre_logits=True)
         # A head may be a convolution that takes unpooled maps: timm knows its way through it.
         zero_shot = hasattr(model, "zero_shot")
-        yield batch, model.zero_shot(batch) if zero_shot else model.forward_head(maps)
+        said = model.zero_shot(batch) if zero_shot else model.forward_head(maps)
+        yield batch.cpu(), said.cpu()
 
 
 def save_checkpoint(path: str | os.PathLike, model: nn.Module, card: Card) -> None:

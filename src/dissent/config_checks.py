@@ -22,8 +22,11 @@ from dissent.config_papers import NoOneRepresentation
 from dissent.config_shapes import NEEDED_LEAVES, OPTIONAL_LEAVES, Recipe, Run
 from dissent.config_text import Problem, Where, not_among
 from dissent.fetching import local_path
-from dissent.hub import HUB_ID
+from dissent.hub import COMMIT, HUB_ID
 
+# Kinds whose images may be in a folder or packed.
+FOLDERS = ("folder", "domain_folder")
+LEAST_DOMAINS = 2
 # These say by themselves that a model is pre-trained or taught, whatever its framework.
 STEERING_LEAVES = {"pretraining_steps", "teacher"}
 # Keyword arguments of timm that say what a model is for, not what it is like.
@@ -65,7 +68,9 @@ def run_conflicts(run: Run) -> Iterator[Problem]:
     if run.linear_connectivity:
         yield from connectivity_conflicts(run, run.linear_connectivity)
     for where, file in downloads(run):
-        for at, what in address_conflicts(file.location, file.sha256, file.licence):
+        # Of what people get by hand, not everybody says the bytes.
+        pin = file.sha256 or file.page
+        for at, what in address_conflicts(file.location, pin, file.licence):
             yield (*where, *at), what
 
 
@@ -85,6 +90,12 @@ def _data_conflicts(run: Run, name: str, data: DataSet) -> Iterator[Problem]:
         what = f"should be {MOST_SCANS} images of each domain at most altogether, not {images}"
         yield ("data", name, "splits"), f"{what}: there are no more handwritten ones"
     yield from _reference_conflicts(run, name, data, set(leaves))
+    if data.kind in FOLDERS:
+        yield from _folder_conflicts(name, data)
+    elif any(file.split for file in data.images):
+        index = [bool(file.split) for file in data.images].index(True)
+        what = "should be left out: only images of kind 'folder' are dealt by their files"
+        yield ("data", name, "images", index, "split"), what
     if data.kind != "images" and isinstance(data.classes, str):
         yield (
             ("data", name, "classes"),
@@ -97,6 +108,25 @@ def _data_conflicts(run: Run, name: str, data: DataSet) -> Iterator[Problem]:
             yield ("data", name, "labels", *at), what
 
 
+def _folder_conflicts(name: str, data: DataSet) -> Iterator[Problem]:
+    """Of a folder of images, where it is: in one place, or packed with all that a folder tells."""
+    if bool(data.location) == bool(data.images):
+        what = f"kind {data.kind!r} needs 'location' (a folder) or 'images' (files), not both"
+        yield ("data", name), what
+    for leaf in ("classes", "domains"):
+        if getattr(data, leaf) and not data.images:
+            what = "should be left out beside 'location', whose folders are called after them"
+            yield ("data", name, leaf), what
+    if data.kind == "domain_folder":
+        if data.images and len(data.domains) < LEAST_DOMAINS:
+            what = f"should name the domains of 'images', {LEAST_DOMAINS} at least"
+            yield ("data", name, "domains"), what
+        for index, file in enumerate(data.images):
+            if file.split:
+                what = "should be left out: each domain is dealt by itself"
+                yield ("data", name, "images", index, "split"), what
+
+
 def _column_conflicts(labels: Labels, relabels: bool) -> Iterator[Problem]:
     """Columns of a file of labels that it does not have, or has no use for."""
     if labels.sentences and relabels:
@@ -106,7 +136,8 @@ def _column_conflicts(labels: Labels, relabels: bool) -> Iterator[Problem]:
         yield (leaf,), "should be left out beside 'array': an npz file has no columns"
     named: list[tuple[Where, str]] = [(("label",), labels.label or "label")]
     named += [(("ids",), labels.ids)] if "{" not in labels.ids else []
-    named += [(("groups",), labels.groups)] if labels.groups else []
+    groups = [labels.groups] if isinstance(labels.groups, str) else labels.groups or []
+    named += [(("groups",), column) for column in groups]
     named += [(("sentences", index), column) for index, column in enumerate(labels.sentences)]
     for at, column in named if labels.header else ():
         if column not in labels.header:
@@ -232,7 +263,7 @@ def address_conflicts(
         local_path(location)
     except InputError as error:
         yield ("location",), str(error)
-    for leaf, value in (("sha256", sha256), ("licence", licence)):
+    for leaf, value in (("sha256", sha256 or re.search(COMMIT, location)), ("licence", licence)):
         if not value:
             yield (leaf,), "should be given where location is an address"
 

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import Field
 
 from dissent.config_text import Problem, not_among
-from dissent.config_types import Above0, Distinct, Id, Number, Positive, Section
+from dissent.config_types import COMMIT, Above0, Distinct, Id, Number, Positive, Section
 
 TEXT = ("linear_connectivity", "text")
 IMAGES = ("linear_connectivity", "images")
@@ -73,6 +73,13 @@ class Sharpness(Section):
     examples: Positive = Field(128, description="Examples of the interpolation set")
 
 
+class Tokenizer(Section):
+    """A model whose tokeniser is that of `models`, where they come without."""
+
+    location: str = Field(min_length=1, description="Id on the hub, or path of a folder")
+    revision: str | None = Field(None, pattern=COMMIT, description="Its commit, of an id")
+
+
 class TextConnectivity(Section):
     """Classifiers of sentences: paths between their weights, clusters, and what these foretell."""
 
@@ -82,6 +89,12 @@ class TextConnectivity(Section):
         min_length=2,
         description="Models of source transformers, classifiers already, instead of `start`",
     )
+    classes: Distinct[str] = Field(
+        [],
+        description="Names of the models' classes, in the order of their logits, instead of those "
+        "in their config.json",
+    )
+    tokenizer: Tokenizer | None = None
     data: Id = Field(description="Data set of sentences, to fine-tune on (split train)")
     in_domain: Id | None = Field(
         None,
@@ -225,6 +238,10 @@ def text_conflicts(text: TextConnectivity) -> Iterator[Problem]:
         yield (*TEXT, "models"), f"{what} already"
     elif not text.start and not text.models:
         yield TEXT, "needs 'start' (a model to fine-tune) or 'models' (classifiers already)"
+    for leaf in ("classes", "tokenizer"):
+        if text.start and getattr(text, leaf):
+            what = "should be left out beside `start`, which is fine-tuned to the data's classes"
+            yield (*TEXT, leaf), what
     for leaf in ("arms", "fine_tuning"):
         if text.start and not getattr(text, leaf):
             yield (*TEXT, "start"), f"needs {leaf!r} as well"

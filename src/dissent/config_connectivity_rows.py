@@ -22,8 +22,11 @@ def text_models(run: Run) -> dict[str, Where]:
     return listed | ({text.start: (*TEXT, "start")} if text.start else {})
 
 
-def text_row_conflicts(row: Mapping[str, str]) -> Iterator[Problem]:
-    """What a row of source transformers should have, and what it should not."""
+def text_row_conflicts(row: Mapping[str, str], unpinned: bool) -> Iterator[Problem]:
+    """What a row of source transformers should have, and what it should not.
+
+    Of one to be pinned, pinning finds the licence.
+    """
     location, revision = row["location"], row["revision"]
     if row["category"]:
         what = "should be empty where source is 'transformers', as no other section compares such"
@@ -33,7 +36,7 @@ def text_row_conflicts(row: Mapping[str, str]) -> Iterator[Problem]:
         yield ("location",), f"{what} address"
     elif is_hub_id(location):
         for column in ("revision", "licence"):
-            if not row[column]:
+            if not row[column] and not (column == "licence" and unpinned):
                 what = f"should be given where location is an id on the hub ({location!r} is no"
                 yield (column,), f"{what} folder here)"
     elif location and revision:
@@ -44,6 +47,11 @@ def connectivity_table_conflicts(
     run: Run, path: str | Path, models: Mapping[str, Model]
 ) -> Iterator[Problem]:
     """Models that the section names and that are not there, or not what they should be."""
+    text = run.linear_connectivity and run.linear_connectivity.text
+    tokenizer = text and text.tokenizer
+    if tokenizer and not tokenizer.revision and is_hub_id(tokenizer.location):
+        what = "needs 'revision' as well, where location is an id on the hub"
+        yield (*TEXT, "tokenizer"), f"{what} ({tokenizer.location!r} is no folder here)"
     named, wrong = text_models(run), []
     for model, where in named.items():
         wrong += unable(where, model, path, models, ("transformers",))
@@ -51,8 +59,9 @@ def connectivity_table_conflicts(
     yield from wrong or _unnamed(named, path, models)
     first: dict[str | None, str] = {}
     for model, where in named.items() if not wrong else ():
-        twin = first.setdefault(models[model].sha256, model)
-        if twin != model:
+        digest = models[model].sha256
+        twin = first.setdefault(digest, model)
+        if digest and twin != model:
             what = f"{model!r} has the weights of {twin!r} in {path}, a duplicate checkpoint under"
             yield where, f"{what} two names; leave one out"
     if run.linear_connectivity and run.linear_connectivity.images:

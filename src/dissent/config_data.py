@@ -116,15 +116,33 @@ Classes = Annotated[
 ]
 
 
+Groups = Annotated[
+    str | Annotated[Distinct[str], Field(min_length=1)] | None,
+    in_one_sentence("should be a column, or a list of different columns"),
+]
+
+
 class Download(Section):
     """A file that others published, or one of your own."""
 
     location: str = Field(min_length=1, description="https address, or path of a file")
-    sha256: str | None = Field(None, pattern=SHA256, description="Its sha256; needed of an address")
+    sha256: str | None = Field(
+        None,
+        pattern=SHA256,
+        description="Its sha256; needed of an address, unless it names a commit or there is a `page`",
+    )
     licence: str | None = Field(None, description="Its licence; needed of an address")
     citation: str | None = Field(None, description="Whom to cite")
     page: str | None = Field(
         None, description="Page that people get it from by hand, where no job can fetch it"
+    )
+
+
+class ImageFile(Download):
+    """A file of images."""
+
+    split: Split | None = Field(
+        None, description="Split that all its images are of; null: as `splits` deals them (folder)"
     )
 
 
@@ -138,8 +156,11 @@ class Labels(Download):
     )
     first: int = Field(0, ge=0, description="Number of the first row in such ids")
     label: str | None = Field(None, description="Column of the labels")
-    groups: str | None = Field(None, description="Column of the groups that are told apart")
+    groups: Groups = Field(
+        None, description="Column of the groups that are told apart, or several that tell together"
+    )
     array: str | None = Field(None, description="Array of the labels in an npz file")
+    member: str | None = Field(None, min_length=1, description="File in a zip or tar archive")
     sentences: Distinct[str] = Field(
         [], max_length=2, description="Columns of the sentences, one or two an example"
     )
@@ -164,10 +185,16 @@ class DataSet(Section):
     classes: Classes = Field(
         None,
         description="Names of the classes, or how many there are if they are numbered (labels, "
-        "images); or the path of a file of their names, a line each (images)",
+        "images, and folder and domain_folder with `images`); or the path of a file of their "
+        "names, a line each (images)",
     )
-    images: list[Download] = Field(
-        [], description="Archives (tar, zip) or parquet files that hold the images (images)"
+    images: list[ImageFile] = Field(
+        [],
+        description="Archives (tar, zip) or parquet files that hold the images (images; folder and "
+        "domain_folder, instead of `location`)",
+    )
+    domains: Distinct[str] = Field(
+        [], description="Domains of such files, by the names of their folders (domain_folder)"
     )
     row_order: str | None = Field(
         None,
@@ -222,11 +249,12 @@ LEAVES: dict[Kind, dict[str, bool]] = {
     "medium": {"size": True, "splits": True, "apart_from": True},
     "count": {"size": True, "splits": True},
     "rotation": {"size": True, "splits": True},
-    "folder": {"size": True, "splits": True, "location": True},
+    "folder": {"size": True, "splits": True, "location": False, "images": False, "classes": False},
     "domains": {"size": True, "splits": True},
     "characters": {"size": True, "splits": True},
     "plain_characters": {"size": True, "splits": True},
-    "domain_folder": {"size": True, "location": True},
+    "domain_folder": {"size": True, "location": False}
+    | {"images": False, "classes": False, "domains": False},
     "sentence_pairs": {"splits": True, "breakers": True},
     "overlap_heuristics": {"splits": True},
     "word_swaps": {"splits": True},

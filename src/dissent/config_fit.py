@@ -46,7 +46,7 @@ def unfit(
     # Without splits, all examples are reported on. Of an unknown original is told elsewhere.
     there = (original.splits or {"report"}) if original else splits
     if original and original.kind in FURTHER_SPLITS:
-        there = {*there, *FURTHER_SPLITS[original.kind]}
+        there = {*there, *FURTHER_SPLITS[original.kind], *(file.split for file in original.images)}
     for split in splits:
         if split not in there:
             yield where, f"data set {name!r} needs a split {split!r} to be used here"

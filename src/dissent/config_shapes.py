@@ -134,7 +134,6 @@ class Metrics(Section):
 class LogitCaching(Section):
     """How models look at data sets of encoded images."""
 
-    gpus: Literal[0, 1] = Field(0, description="GPUs of a job")
     batch_size: Positive = Field(
         128, description="Images at once, at most: half as many where memory runs out"
     )
@@ -155,6 +154,9 @@ class Run(Section):
     run: Id = Field(description="Name of the run; results go to results/<run>")
     models: str = Field(min_length=1, description="Path of the model table")
     threads: Positive = Field(1, description="Threads of one job")
+    gpus: Literal[0, 1] = Field(
+        0, description="GPUs of a job that fine-tunes networks, or has them say something"
+    )
     data: dict[Id, DataSet] = Field(min_length=1, description="Data sets by name")
     formats: dict[Id, Format] = Field({}, description="Ways to read files of predictions, by name")
     recipes: dict[Id, Recipe] = Field({}, description="Recipes by name")

@@ -16,7 +16,7 @@ from dissent.config_low_data import SECTION, pool_conflicts
 from dissent.config_papers import NoOneRepresentation
 from dissent.config_shapes import COLUMNS, LOOKING, WITH_WEIGHTS, Model, Run
 from dissent.config_text import Problem, Where, not_among, place
-from dissent.hub import UNPINNED
+from dissent.hub import NOW, UNPINNED
 
 Row = Mapping[str, str]  # every column of a row as text, "" if it is empty
 Rows = list[tuple[int, Row]]  # each with its line in the table
@@ -51,6 +51,8 @@ def _column_conflicts(row: Row) -> Iterator[Problem]:
 
 def is_unpinned(row: Row) -> bool:
     """Whether weights are whatever the hub has now: fit for a plan, and not for a run."""
+    if row["source"] == "transformers":
+        return row["revision"] == NOW
     return row["source"] in LOOKING and bool(re.fullmatch(UNPINNED, row["location"]))
 
 
@@ -58,7 +60,7 @@ def _run_file_conflicts(row: Row, run: Run) -> Iterator[Problem]:
     """Between a row and the run file."""
     section, dropout = run.low_data_ensembles, run.very_large_dropout
     if row["source"] == "transformers":
-        yield from text_row_conflicts(row)
+        yield from text_row_conflicts(row, is_unpinned(row))
     elif row["model"] in _dropout_starts(run):
         if section and row["category"] in section.pools:
             what = f"should be empty: very_large_dropout.domains starts from {row['model']!r},"

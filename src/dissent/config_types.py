@@ -15,7 +15,9 @@ from pydantic import (
 
 ID = r"^[a-z0-9][a-z0-9._-]*$"
 SHA256 = r"^[0-9a-f]{64}$"
-REVISION = r"^[0-9a-f]{40}$"
+COMMIT = r"^[0-9a-f]{40}$"
+# `main`: what the hub has now, to be pinned before it is fetched.
+REVISION = r"^([0-9a-f]{40}|main)$"
 Id = Annotated[str, Field(pattern=ID)]
 # YAML reads 1e-3 as text; it is a number all the same.
 Number = Annotated[float, Strict(False)]
@@ -28,6 +30,7 @@ Category = Literal["reinit", "hyper-parameters", "architectures", "frameworks", 
 PATTERNS = {
     ID: "should hold only a-z, 0-9, '.', '_' and '-', and start with a letter or digit",
     SHA256: "should be 64 hexadecimal digits in lower case",
+    COMMIT: "should be the 40 hexadecimal digits of a commit, in lower case",
     REVISION: "should be the 40 hexadecimal digits of a commit, in lower case",
 }
 

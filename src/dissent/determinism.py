@@ -6,9 +6,15 @@ import os
 
 import torch
 
+from dissent.gpu_slots import device_for
 
-def use(threads: int) -> None:
-    """Have torch compute the same thing every time, on this many cores."""
+
+def use(threads: int, gpus: int = 0) -> torch.device:
+    """Have torch compute the same thing every time, on this many cores, and on a GPU if asked to.
+
+    Waits for a GPU that no other job has; raises InputError where there is none.
+    """
+    device = device_for(gpus)
     # Read by CUDA when it starts; its matrix products differ from call to call without it.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
@@ -16,11 +22,7 @@ def use(threads: int) -> None:
     torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
     # Which also fills memory that is about to be written, and takes a tenth of the time for it.
     torch.utils.deterministic.fill_uninitialized_memory = False
-
-
-def fastest_device() -> torch.device:
-    """Where torch learns fastest on this machine."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return device
 
 
 def seed_of(*parts: str | int | list[str]) -> int:

@@ -25,7 +25,8 @@ SHARE = 0.2
 # One to train on, one to choose checkpoints by and one to report on.
 LEAST_OF_A_CLASS = 3
 
-ImagePaths = Mapping[str, Mapping[str, Sequence[Path]]]
+# By domain and by class: paths, or what else stands for images.
+Images = Mapping[str, Mapping[str, Sequence]]
 
 
 def read_domain_folder(folder: str | os.PathLike, size: int, seed: int, name: str) -> Examples:
@@ -42,33 +43,44 @@ def read_domain_folder(folder: str | os.PathLike, size: int, seed: int, name: st
     # Before images are read, which takes long.
     _check(folder, paths)
     classes = tuple(next(iter(paths.values())))
+    flat, labels_N, splits_N, groups = by_domain(paths, classes, seed)
+    images = np.stack([read_image(path, size) for path in flat])
+    tell_of_domain_duplicates(folder, images, splits_N, np.array(groups))
+    return Examples(
+        name=name,
+        ids=tuple(path.relative_to(folder).as_posix() for path in flat),
+        images_NHW=images,
+        labels=labels_N,
+        splits_N=splits_N,
+        classes=classes,
+        groups=groups,
+    )
+
+
+def by_domain(
+    images: Images, classes: Sequence[str], seed: int
+) -> tuple[list, np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Images, labels [N], split names [N] and groups, domain by domain, as a data set has them.
+
+    What `images` holds of each domain and class, in the order of `classes`, may be anything.
+    """
     flat, labels, splits, groups = [], [], [], []
-    for domain, by_class in paths.items():
+    for domain, by_class in images.items():
         # A stream of its own, so that the other domains' images change nothing here.
         rng = np.random.default_rng([seed, *domain.encode()])
-        of_domain = [path for of_class in by_class.values() for path in of_class]
-        labels_n = np.repeat(np.arange(len(classes)), list(map(len, by_class.values())))
+        of_class = [by_class.get(name, ()) for name in classes]
+        of_domain = [image for images in of_class for image in images]
+        labels_n = np.repeat(np.arange(len(classes)), list(map(len, of_class)))
         splits_n = _splits(labels_n, rng)
         order = _order(labels_n, splits_n, rng)
         flat += [of_domain[i] for i in order]
         labels.append(labels_n[order])
         splits.append(splits_n[order])
         groups += [domain] * len(order)
-    images = np.stack([read_image(path, size) for path in flat])
-    splits_N = np.concatenate(splits)
-    _tell_of_duplicates(folder, images, splits_N, np.array(groups))
-    return Examples(
-        name=name,
-        ids=tuple(path.relative_to(folder).as_posix() for path in flat),
-        images_NHW=images,
-        labels=np.concatenate(labels),
-        splits_N=splits_N,
-        classes=classes,
-        groups=tuple(groups),
-    )
+    return flat, np.concatenate(labels), np.concatenate(splits), tuple(groups)
 
 
-def _check(folder: Path, paths: ImagePaths) -> None:
+def _check(folder: Path, paths: Images) -> None:
     mend = "give a folder that holds, for each domain, a folder with a sub-folder for each class"
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}: {mend}")
@@ -84,9 +96,15 @@ def _check(folder: Path, paths: ImagePaths) -> None:
                 f"{folder / domain} is a domain without images: give it a sub-folder of images for "
                 "each class, or remove it"
             )
-    _refuse_absent_classes(folder, paths)
     for domain, by_class in paths.items():
         check_classes(folder / domain, by_class)
+    check_domains(folder, paths)
+
+
+def check_domains(folder: Path, images: Images) -> None:
+    """Refuse domains without a class that others have, or with too few images of one."""
+    _refuse_absent_classes(folder, images)
+    for domain, by_class in images.items():
         for name, of_class in by_class.items():
             if len(of_class) < LEAST_OF_A_CLASS:
                 raise InputError(
@@ -96,7 +114,7 @@ def _check(folder: Path, paths: ImagePaths) -> None:
                 )
 
 
-def _refuse_absent_classes(folder: Path, paths: ImagePaths) -> None:
+def _refuse_absent_classes(folder: Path, paths: Images) -> None:
     homes = {name: domain for domain, by_class in paths.items() for name in by_class}
     for domain, by_class in paths.items():
         for absent in sorted(homes.keys() - by_class.keys()):
@@ -129,7 +147,7 @@ def _order(labels_n: np.ndarray, splits_n: np.ndarray, rng: np.random.Generator)
     return np.concatenate([split[in_turns(labels_n[split], rng)] for split in splits])
 
 
-def _tell_of_duplicates(
+def tell_of_domain_duplicates(
     folder: Path, images: np.ndarray, splits_N: np.ndarray, groups_N: np.ndarray
 ) -> None:
     digests_N = digests(images)

@@ -27,7 +27,8 @@ from dissent.classifiers import (
     to_pixels,
 )
 from dissent.commandline import InputError
-from dissent.determinism import fastest_device, seed_of
+from dissent.determinism import seed_of
+from dissent.devices import own_device
 from dissent.domains import HeldOut
 from dissent.dropout_runs import Run
 from dissent.examples import Examples
@@ -56,7 +57,7 @@ def from_scratch(card: Card, domain: str, seed: int) -> nn.Module:
 
 def on_device(model: nn.Module) -> nn.Module:
     """The model where it learns fastest, in the memory format of the inputs."""
-    return model.to(fastest_device(), memory_format=torch.channels_last)
+    return model.to(own_device(), memory_format=torch.channels_last)
 
 
 def with_images(held: HeldOut, images: int | None) -> HeldOut:

@@ -85,7 +85,7 @@ def by_label(
             "a file of `labels` in the run file"
         )
     names = tuple(classes or in_order({label for *_, label in found.values()}))
-    index = {str(i): i for i in range(len(names))} | {label: i for i, label in enumerate(names)}
+    index = class_index(names)
     for id, (*_, label) in found.items():
         if label not in index:
             raise InputError(
@@ -104,6 +104,12 @@ def by_label(
         classes=names,
     )
     return _with_images(labelled, found)
+
+
+def class_index(classes: Sequence[str]) -> dict[str, int]:
+    """Where a class is among its like, by its name and by its number as text."""
+    numbers = {str(i): i for i in range(len(classes))}
+    return numbers | {name: i for i, name in enumerate(classes)}
 
 
 def in_order(labels: Collection[str]) -> list[str]:

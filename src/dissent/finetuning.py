@@ -20,7 +20,7 @@ from torch.optim.swa_utils import update_bn
 
 from dissent.classifiers import Card, Preprocessing, build, load_checkpoint, prepare, remove_head
 from dissent.commandline import InputError
-from dissent.determinism import fastest_device
+from dissent.devices import device_of, own_device
 from dissent.files import atomic, sha256
 from dissent.finetuned import FineTuning
 from dissent.training.optimise import GRADIENT_NORM, shuffled_batches
@@ -101,7 +101,7 @@ def fine_tune(
         model.reset_classifier(len(classes))
         model.load_state_dict(pretrained, strict=False)
         # Convolutions train and predict up to one and a half times as fast in this format.
-        model.to(fastest_device(), memory_format=torch.channels_last)
+        model.to(own_device(), memory_format=torch.channels_last)
         batches = shuffled_batches(
             len(labels_N), recipe["batch_size"], torch.Generator().manual_seed(seed)
         )
@@ -157,8 +157,7 @@ def inputs_of(
 
 def to_device(inputs: torch.Tensor, model: nn.Module) -> torch.Tensor:
     """Inputs [N, channels, H, W] where the model is, in the memory format of its weights."""
-    device = next(model.parameters()).device
-    return inputs.to(device, memory_format=torch.channels_last)
+    return inputs.to(device_of(model), memory_format=torch.channels_last)
 
 
 @torch.inference_mode()

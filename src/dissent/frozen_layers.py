@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from dissent.commandline import InputError
+from dissent.devices import moved
 
 # Their layers take hidden states and a mask, nothing else, and their heads read the first token.
 BERT_LIKE = ("bert", "camembert", "roberta", "xlm-roberta")
@@ -76,6 +77,7 @@ def check_frozen(model: nn.Module, frozen: int) -> None:
 def states_after(model: nn.Module, frozen: int, batch: dict[str, torch.Tensor]) -> torch.Tensor:
     """Hidden states [n, T, D] after embeddings and `frozen` layers."""
     base = model.base_model
+    batch = moved(batch, base.device)
     inputs = {name: value for name, value in batch.items() if name != "attention_mask"}
     hidden = base.embeddings(**inputs)
     added = additive(batch["attention_mask"], hidden.dtype)

@@ -21,17 +21,21 @@ _held = []
 def device_for(gpus: int) -> torch.device:
     """The CPU for a job that asks for no GPU; else a GPU that no other job of this user has.
 
-    It is the only one that CUDA then sees, so this has to come before anything that uses CUDA.
+    CUDA then sees that one alone, or none, so this has to come before anything that uses CUDA.
     Waits while all are taken. Raises InputError where there is none.
     """
+    devices = visible()
     if not gpus:
+        if devices:
+            log.info("a GPU is here, and not used: set `gpus: 1` in the run file to have it")
+        os.environ[VISIBLE] = ""
         return torch.device("cpu")
-    if devices := visible():
+    if devices:
         os.environ[VISIBLE] = taken(devices)
     if not devices or not torch.cuda.is_available():
         raise InputError(
             "this job asks for a GPU, and torch finds none here: run it where there is one, or set "
-            "`gpus: 0` under `logits` in the run file to have the CPU do its work"
+            "`gpus: 0` in the run file to have the CPU do its work"
         )
     # What is called float32 should not be less in convolutions (TF32, torch's default there).
     torch.backends.cudnn.allow_tf32 = False

@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -36,7 +37,7 @@ def read_folder(
     classes = tuple(paths)
     labels_N = np.repeat(np.arange(len(classes)), list(map(len, paths.values())))
     # Before images are read, which takes long.
-    splits_N = _splits(folder, labels_N, classes, splits, seed)
+    splits_N = deal(folder, labels_N, classes, splits, seed)
     flat = [path for of_class in paths.values() for path in of_class]
     used = np.flatnonzero(splits_N != "unused")
     flat = [flat[i] for i in used]
@@ -78,14 +79,17 @@ def refuse_loose_images(folder: Path, place: str) -> None:
         )
 
 
-def _splits(
+def deal(
     folder: Path,
     labels_N: np.ndarray,
     classes: Sequence[str],
     splits: Mapping[str, int],
     seed: int,
 ) -> np.ndarray:
-    """Split names [N], with LEAST_OF_A_CLASS of every class in train and tune together."""
+    """Split names [N], with LEAST_OF_A_CLASS of every class in train and tune together.
+
+    Without "report" in `splits`, all others are in it. Messages name the folder.
+    """
     there, asked = len(labels_N), sum(splits.values())
     if asked + ("report" not in splits) > there:
         raise InputError(
@@ -144,17 +148,25 @@ def _with_enough_of_each(splits_N: np.ndarray, labels_N: np.ndarray) -> np.ndarr
 
 
 def read_image(path: Path, size: int) -> np.ndarray:
-    """uint8 [size, size, 3], turned as its EXIF orientation says, aspect not kept."""
+    """`square` of a file."""
+    return square(path, size, str(path))
+
+
+def square(source: Path | BinaryIO, size: int, name: str) -> np.ndarray:
+    """uint8 [size, size, 3], turned as its EXIF orientation says, aspect not kept.
+
+    Raises InputError for what is no image of 8 bits; it calls it by its name.
+    """
     try:
-        with Image.open(path) as image:
+        with Image.open(source) as image:
             if image.mode.startswith(("I", "F")):
                 raise InputError(
-                    f"{path} has more than 8 bits a channel: save it with 8, or remove it"
+                    f"{name} has more than 8 bits a channel: save it with 8, or remove it"
                 )
             upright = ImageOps.exif_transpose(image).convert("RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(
-            f"{path} cannot be read as an image ({error}): mend it or remove it"
+            f"{name} cannot be read as an image ({error}): mend it or remove it"
         ) from None
     return np.asarray(upright.resize((size, size), Image.Resampling.BILINEAR))
 

@@ -23,12 +23,14 @@ class Encoded(NamedTuple):
     """An image as it was published.
 
     `id` is its file's name, after that of its class's folder if it lies in one; `label` is what it
-    is labelled with, as text, and None where nothing says so.
+    is labelled with, as text, and None where nothing says so. `domain` is the folder that the
+    class's folder lies in, or what a parquet file's column `domain` says, if there is any.
     """
 
     id: str
     content: bytes
     label: str | None
+    domain: str | None = None
 
 
 def read_shards(paths: Iterable[Path], label: str = "label") -> Iterator[Encoded]:
@@ -130,7 +132,8 @@ def _labelled(
     for file, content in images:
         folder = file.parent.name
         if beside is None and folder:
-            yield Encoded(f"{folder}/{file.name}", content, folder)
+            domain = file.parent.parent.name or None
+            yield Encoded(f"{folder}/{file.name}", content, folder, domain)
         else:
             yield Encoded(file.name, content, beside)
 
@@ -152,7 +155,7 @@ def _of_parquet(path: Path, label: str) -> Iterator[Encoded]:
         names = file.schema_arrow.names
         if "image" not in names:
             raise InputError(f"{path} has no column 'image', but {', '.join(names)}: rename one")
-        columns = ["image", *([label] if label in names else [])]
+        columns = [name for name in ("image", label, "domain") if name in names]
         row = 0
         for batch in file.iter_batches(PARQUET_ROWS, columns=columns):
             for record in batch.to_pylist():
@@ -170,5 +173,5 @@ def _of_record(path: Path, row: int, record: dict, label: str) -> Encoded:
         )
     written = image.get("path") if isinstance(image, dict) else None
     name = PurePosixPath(written).name if written else f"{path.stem}-{row:06d}"
-    value = record.get(label)
-    return Encoded(name, content, None if value is None else str(value))
+    said = (record.get(column) for column in (label, "domain"))
+    return Encoded(name, content, *(None if value is None else str(value) for value in said))

@@ -1,6 +1,7 @@
 """Data sets of labels, alone or with sentences, from a file of labels that others published."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from dissent.archives import read_member
 from dissent.commandline import InputError
 from dissent.examples import Examples
 from dissent.foreign_files import Content, read_content
@@ -44,13 +46,14 @@ def read_label_set(
 ) -> Examples:
     """The examples of a file of labels (see `dissent.foreign_files`), in its order.
 
-    `layout` says how the file is read: `ids` is a column, or text such as "x-{:05d}" that makes ids
-    from the number of the row, which begins at `first`; `label` and `groups` are columns, `array`
-    one of an npz file. `sentences` names one or two columns, if any; then a tsv file has no
-    quoting, and labels may also be the numbers of the classes, from 0 on, as they may be if
-    `numbered`. `header` names the columns of a file without a line that does. A file of lists
-    accepts any number of labels for an example, and those with none are "unused". Without `splits`,
-    all others are in "report". Raises InputError for what cannot be read so.
+    `layout` says how the file is read, which may be a `member` of an archive: `ids` is a column, or
+    text such as "x-{:05d}" that makes ids from the number of the row, which begins at `first`;
+    `label` is a column, `groups` one or several, whose values are joined by ", "; `array` is one of
+    an npz file. `sentences` names one or two columns, if any; then a tsv file has no quoting, and
+    labels may also be the numbers of the classes, from 0 on, as they may be if `numbered`. `header`
+    names the columns of a file without a line that does. A file of lists accepts any number of
+    labels for an example, and those with none are "unused". Without `splits`, all others are in
+    "report". Raises InputError for what cannot be read so.
     """
     rows = _read_rows(path, layout)
     ids = tuple(rows_by_id(path, rows.ids))
@@ -122,9 +125,14 @@ def proportional_splits(
 
 
 def _read_rows(path: Path, layout: Mapping[str, Any]) -> _Rows:
-    label, groups = layout["label"] or "label", layout["groups"]
+    return read_member(path, layout.get("member"), partial(_rows_of, layout=layout))
+
+
+def _rows_of(path: Path, layout: Mapping[str, Any]) -> _Rows:
+    label = layout["label"] or "label"
+    groups = [layout["groups"]] if isinstance(layout["groups"], str) else layout["groups"] or []
     sentences, header = layout.get("sentences") or [], layout.get("header") or []
-    text = [name for name in (layout["ids"], label, groups, *sentences) if name]
+    text = [layout["ids"], label, *groups, *sentences]
     content = read_content(path, layout["array"], text, WHERE, header, quoted=not sentences)
     if not isinstance(content, pd.DataFrame):
         for leaf in ("groups", "sentences"):
@@ -134,11 +142,15 @@ def _read_rows(path: Path, layout: Mapping[str, Any]) -> _Rows:
     return _Rows(
         _ids(path, content, layout),
         list(column_named(path, content, label, "label", WHERE)),
-        list(map(as_text, column_named(path, content, groups, "groups", WHERE)))
-        if groups
-        else None,
+        _groups(path, content, groups),
         _sentences(path, content, sentences),
     )
+
+
+def _groups(path: Path, table: pd.DataFrame, columns: Sequence[str]) -> list[str] | None:
+    """The group [N] of each row, which some columns tell together; None without columns."""
+    values = [map(as_text, column_named(path, table, name, "groups", WHERE)) for name in columns]
+    return [", ".join(row) for row in zip(*values, strict=True)] if columns else None
 
 
 def _sentences(path: Path, table: pd.DataFrame, columns: Sequence[str]) -> list[tuple[str, ...]]:

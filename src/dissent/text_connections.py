@@ -14,6 +14,7 @@ from torch import nn
 
 from dissent.commandline import InputError
 from dissent.connections import Connections, Plane, drawn, known_data
+from dissent.devices import own_device
 from dissent.examples import Examples
 from dissent.finetuned import predicted_positions
 from dissent.frozen_layers import top_of
@@ -65,6 +66,7 @@ def connect(
     positions_N[in_domain.name] = predicted_positions(in_domain)
     report_N = interpolation.where("report")
 
+    networks.model.to(own_device())
     top = top_of(networks.model, networks.frozen).eval()
     take = partial(sentences, networks, settings["batch_size"])
     of_ends = [take(examples, positions_N[name]) for name, examples in data_sets.items()]

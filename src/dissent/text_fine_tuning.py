@@ -15,7 +15,8 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from dissent.commandline import InputError
-from dissent.determinism import fastest_device, seed_of
+from dissent.determinism import seed_of
+from dissent.devices import device_of, own_device
 from dissent.examples import Examples
 from dissent.files import sha256
 from dissent.frozen_layers import hidden_batches, top_of
@@ -79,7 +80,7 @@ def fine_tune_family(
     feed = feeder(model, tokens, settings["frozen_layers"])
     labels_N = torch.from_numpy(examples.labels[train])
     # The frozen layers have done their work.
-    top = top_of(model, settings["frozen_layers"]).to(fastest_device())
+    top = top_of(model, settings["frozen_layers"]).to(own_device())
     pretrained = {name: tensor.clone() for name, tensor in top.state_dict().items()}
     states = {}
     for member in members:
@@ -177,12 +178,11 @@ def optimise(
     shuffled = shuffled_batches(len(labels_N), settings["batch_size"], generator)
     chosen = progress(itertools.islice(shuffled, settings["steps"]), description, settings["steps"])
     at = checkpoint_steps(settings["steps"], settings["checkpoints"])
-    device = next(model.parameters()).device
     torch.manual_seed(seed_of("dropout", order))
     model.train()
     for step, chosen_B in enumerate(chosen, start=1):
-        batch = {name: tensor.to(device) for name, tensor in feed(chosen_B.tolist()).items()}
-        loss = F.cross_entropy(logits_of(model, batch), labels_N[chosen_B].to(device))
+        logits_BC = logits_of(model, feed(chosen_B.tolist()))
+        loss = F.cross_entropy(logits_BC, labels_N[chosen_B].to(device_of(model)))
         stepper.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), settings["clip"])

@@ -62,5 +62,6 @@ def loss_parts(of: Sentences, model: nn.Module) -> Iterator[torch.Tensor]:
     """The mean cross-entropy in one part for each batch, with gradients."""
     for rows_n, batch in of.batches:
         logits_nC = as_classes(logits_of(model, batch), of)
-        loss = F.cross_entropy(logits_nC, of.labels_N[rows_n], reduction="sum")
+        labels_n = of.labels_N[rows_n].to(logits_nC.device)
+        loss = F.cross_entropy(logits_nC, labels_n, reduction="sum")
         yield loss / len(of.positions_N)

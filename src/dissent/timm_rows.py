@@ -18,18 +18,22 @@ from urllib.parse import urlsplit
 import timm
 from huggingface_hub import HfApi, ModelInfo, errors
 
-from dissent import commandline
+from dissent import commandline, hub
 from dissent.commandline import InputError
 from dissent.config_text import raise_all, suggestion
 from dissent.fetching import HUB
 from dissent.files import atomic
-from dissent.hub import UNPINNED
 
 COLUMNS = ("model", "source", "architecture", "location", "sha256", "licence", "citation")
 WEIGHTS = "model.safetensors"
+# The source of rows that say the repository and its commit, each in a column.
+TEXT = "transformers"
 SECONDS = 30
 # What open_clip's repositories have where they have no safetensors.
-OLDER = {"open_clip_model.safetensors": "open_clip_pytorch_model.bin"}
+OLDER = {
+    "open_clip_model.safetensors": "open_clip_pytorch_model.bin",
+    hub.WEIGHTS: hub.PICKLED,
+}
 # Ways of a card to name no licence.
 NO_LICENCE = (None, "other", "unknown")
 
@@ -103,11 +107,13 @@ def pin_table(table: Path) -> None:
     """
     _, reader = read(table)
     rows = list(reader)
-    unpinned = [row for row in rows if re.fullmatch(UNPINNED, row["location"] or "")]
+    unpinned = [row for row in rows if is_unpinned(row)]
     infos: dict[str, ModelInfo] = {}
     for row in unpinned:
-        organisation, repository, _, _, weights = urlsplit(row["location"]).path[1:].split("/", 4)
-        name = f"{organisation}/{repository}"
+        name, weights = row["location"], hub.WEIGHTS
+        if is_address := row["source"] != TEXT:
+            organisation, repository, *_, weights = urlsplit(name).path[1:].split("/", 4)
+            name = f"{organisation}/{repository}"
         if name not in infos:
             infos[name] = ask(name)
         there = [file.rfilename for file in infos[name].siblings or ()]
@@ -119,7 +125,7 @@ def pin_table(table: Path) -> None:
                 f"{table}: {row['model']!r} has sha256 {row['sha256']}, and the hub has other "
                 f"bytes now, {found['sha256']}: empty the cell to take those, or give the commit"
             )
-        row |= found
+        row |= found if is_address else {"revision": infos[name].sha, "sha256": found["sha256"]}
         row["licence"] = row["licence"] or _licence(infos[name], f"{HUB}/{name}")
     columns = reader.fieldnames
     with atomic(table) as temporary:
@@ -127,6 +133,13 @@ def pin_table(table: Path) -> None:
             ",".join(columns) + "\n" + lines(rows, columns), encoding="utf-8", newline=""
         )
     log.info("%s: %d rows pinned, %d were", table, len(unpinned), len(rows) - len(unpinned))
+
+
+def is_unpinned(row: Mapping[str, str]) -> bool:
+    """Whether a row is of whatever the hub has now."""
+    if row["source"] == TEXT:
+        return row.get("revision") == hub.NOW
+    return bool(re.fullmatch(hub.UNPINNED, row["location"] or ""))
 
 
 def ask(repository: str) -> ModelInfo:

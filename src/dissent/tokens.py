@@ -9,6 +9,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import nn
 
+from dissent.devices import device_of, moved
 from dissent.text_checkpoints import TextCard
 
 # They number positions from the padding token's id on, and so have fewer than they embed.
@@ -79,8 +80,11 @@ def batches(
 
 
 def logits_of(model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Logits [n, K] of one batch, from a model that returns them, or an object that has them."""
-    returned = model(**batch)
+    """Logits [n, K] of one batch, from a model that returns them, or an object that has them.
+
+    They are where the model is, wherever the batch is.
+    """
+    returned = model(**moved(batch, device_of(model)))
     return returned if isinstance(returned, torch.Tensor) else returned.logits
 
 
@@ -88,9 +92,12 @@ def logits_of(model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
 def predict(
     model: nn.Module, batches: Sequence[tuple[np.ndarray, dict[str, torch.Tensor]]], n: int
 ) -> torch.Tensor:
-    """Logits float32 [N, K] of all `n` examples, in their order, with nothing dropped out."""
+    """Logits float32 [N, K] of all `n` examples, in their order, with nothing dropped out.
+
+    They are on the CPU.
+    """
     model.eval()
-    logits = [logits_of(model, batch).float() for _, batch in batches]
+    logits = [logits_of(model, batch).float().cpu() for _, batch in batches]
     logits_NK = torch.empty(n, logits[0].shape[1])
     for (positions, _), part in zip(batches, logits, strict=True):
         logits_NK[torch.from_numpy(positions)] = part

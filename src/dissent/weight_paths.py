@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from dissent.commandline import InputError
+from dissent.devices import device_of, moved
 from dissent.progress import progress
 
 State = Mapping[str, torch.Tensor]
@@ -34,7 +35,8 @@ class LossPlane(NamedTuple):
 
 
 def load_(model: nn.Module, state: State) -> None:
-    """Give a module the weights and buffers of a state."""
+    """Give a module the weights and buffers of a state, from wherever it is."""
+    state = moved(state, device_of(model))
     mix_(model, state, state, 0.0)
 
 
@@ -42,7 +44,8 @@ def load_(model: nn.Module, state: State) -> None:
 def mix_(model: nn.Module, first: State, second: State, share: float) -> None:
     """Give a module (1 - share) of `first` and `share` of `second`, without a copy of either.
 
-    Parameters and buffers alike are mixed; of buffers of whole numbers, the first's are taken.
+    Parameters and buffers alike are mixed; of buffers of whole numbers, the first's are taken. Both
+    states are where the module is.
     """
     own = model.state_dict()
     for name, tensor in first.items():
@@ -90,10 +93,14 @@ def losses_along(
                 load_(model, states[name])
                 ends[name] = evaluate(model)
     rows = []
-    for first, second in progress(pairs, "paths"):
+    # The states of the pair at hand, where the module is: of many, not all may fit there.
+    near: dict[str, State] = {}
+    for pair in progress(pairs, "paths"):
+        near = {name: near.get(name) or moved(states[name], device_of(model)) for name in pair}
+        first, second = pair
         inside = []
         for share in shares[1:-1]:
-            mix_(model, states[first], states[second], share)
+            mix_(model, near[first], near[second], share)
             if after_mixing:
                 after_mixing(model)
             inside.append(evaluate(model))
@@ -133,7 +140,8 @@ def plane(
     which goes on for an eighth of its lines, at least one, on every side. Raises InputError if the
     three are on one line, or where the loss is not finite.
     """
-    origin, second, third = states.values()
+    three = [moved(state, device_of(model)) for state in states.values()]
+    origin, second, third = three
     length = distance(origin, second)
     length_3 = distance(origin, third)
     x_3 = _inner(origin, second, origin, third) / length if length else 0.0
@@ -148,7 +156,7 @@ def plane(
     loss_BA = np.empty((n_points, n_points))
     for row, y in progress(list(enumerate(y_B)), "plane"):
         for column, x in enumerate(x_A):
-            combine_(model, (origin, second, third), weights_at(x, y, points_32))
+            combine_(model, three, weights_at(x, y, points_32))
             loss_BA[row, column] = np.mean(evaluate(model))
     if not np.isfinite(loss_BA).all():
         raise InputError(

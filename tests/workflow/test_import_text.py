@@ -1,6 +1,7 @@
 import argparse
 import importlib.util
 import json
+import os
 import shutil
 from importlib import metadata
 from pathlib import Path
@@ -53,6 +54,9 @@ def asked(folder, **changed):
             "sha256": sha256(weights) if weights.exists() else "0" * 64,
             "licence": "MIT",
             "citation": "",
+            "classes": None,
+            "tokenizer": "",
+            "tokenizer_revision": "",
             "output": folder.parent / "out" / "mine.safetensors",
             **changed,
         }
@@ -210,8 +214,69 @@ def gone(name):
     return lambda folder: (folder / name).unlink()
 
 
-def pickled(folder):
-    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+class Runs:
+    """An object whose pickle runs a command where it is loaded."""
+
+    def __reduce__(self):
+        return os.system, ("echo > ran",)
+
+
+def pickled(folder, **more):
+    """The weights as torch saves them, as they were published before safetensors."""
+    path = folder / "model.safetensors"
+    torch.save(load_file(path) | more, folder / "pytorch_model.bin")
+    path.unlink()
+    return folder / "pytorch_model.bin"
+
+
+def test_weights_of_torch_give_the_same_checkpoint(source):
+    given = asked(source)
+    script.main(given)
+    expected = load_text(given.output)
+    own = pickled(source)
+    script.main(asked(source, sha256=sha256(own)))
+    weights, card = load_text(given.output)
+    assert card == expected[1] and weights.keys() == expected[0].keys()
+    assert all(torch.equal(weights[name], expected[0][name]) for name in weights)
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        (
+            {"step": Runs()},
+            "pytorch_model.bin cannot be loaded as tensors alone .*: save the",
+        ),
+        ({"step": 3}, "pytorch_model.bin holds more than named tensors: save the model as model.s"),
+    ],
+)
+def test_weights_of_torch_with_more_than_tensors_are_refused(source, monkeypatch, more, sentence):
+    monkeypatch.chdir(source)
+    own = pickled(source, **more)
+    with pytest.raises(InputError, match=sentence):
+        script.main(asked(source, sha256=sha256(own)))
+    assert not (source / "ran").exists()
+
+
+def test_classes_and_tokenizer_may_come_from_elsewhere(source, tmp_path):
+    expected = write_source(tmp_path / "whole")
+    edit_config(source, id2label=None, label2id=None)
+    (tmp_path / "words").mkdir()
+    (source / "tokenizer.json").rename(tmp_path / "words/tokenizer.json")
+    classes = ["contradiction", "entailment", "neutral"]
+    given = asked(source, classes=classes, tokenizer=str(tmp_path / "words"))
+    script.main(given)
+    weights, card = load_text(given.output)
+    assert card["classes"] == classes
+    whole = asked(expected)
+    script.main(whole)
+    assert card | {"classes": None} == load_text(whole.output)[1] | {"classes": None}
+    assert all(torch.equal(weights[n], t) for n, t in load_text(whole.output)[0].items())
+
+
+def test_classes_that_the_model_does_not_have_are_refused(source):
+    with pytest.raises(InputError, match=r"do not fit the .* 2 of another shape"):
+        script.main(asked(source, classes=["yes", "no"]))
 
 
 def config(text):
@@ -241,7 +306,6 @@ def no_pooler(folder):
 REFUSED = {
     "nothing": (shutil.rmtree, "there is no folder .*source: mend `location` .* or give the `rev"),
     "no weights": (gone("model.safetensors"), "no file .*model.safetensors: mend `location`"),
-    "pickles": (pickled, "pytorch_model.bin is a pickle.* cannot be loaded as safetensors: save"),
     "no config": (gone("config.json"), "there is no file .*config.json: mend `location`"),
     "no tokenizer": (gone("tokenizer.json"), "there is no tokenizer in .*source: put its"),
     "other tokenizer": (

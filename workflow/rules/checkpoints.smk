@@ -108,6 +108,7 @@ for model, row in MODELS.items():
             )
 
 
+TEXT_MODELS = RUN.linear_connectivity and RUN.linear_connectivity.text
 for model, row in MODELS.items():
     if row.source != "transformers":
         continue
@@ -115,9 +116,13 @@ for model, row in MODELS.items():
     files, folder = [], Path(row.location)
     if not row.revision:
         found = sorted(path for path in folder.glob("*") if path.is_file())
-        files = [str(path) for path in found if path.suffix in (".json", ".safetensors", ".txt")]
+        used = (".json", ".safetensors", ".txt", ".bin")
+        files = [str(path) for path in found if path.suffix in used]
+        weights = folder / hub.WEIGHTS
+        if (folder / hub.PICKLED).exists() and not weights.exists():
+            weights = folder / hub.PICKLED
         refuse_missing(
-            str(folder / "model.safetensors"),
+            str(weights),
             f"{RUN.models}, model {model!r}, column location",
             checkpoint_file(model),
         )
@@ -142,14 +147,21 @@ for model, row in MODELS.items():
         params:
             location=row.location,
             revision=row.revision or "",
-            sha256=row.sha256,
+            sha256=row.sha256 or "",
             licence=row.licence or "",
             citation=row.citation or "",
+            classes=compact(TEXT_MODELS.classes or None),
+            tokenizer=TEXT_MODELS.tokenizer.location if TEXT_MODELS.tokenizer else "",
+            tokenizer_revision=(
+                TEXT_MODELS.tokenizer.revision or "" if TEXT_MODELS.tokenizer else ""
+            ),
         message:
             f"Taking over {model}"
         shell:
             run_script(
                 "--location {params.location:q} --revision {params.revision:q}"
                 " --sha256 {params.sha256:q} --licence {params.licence:q}"
-                " --citation {params.citation:q} --output {output:q}"
+                " --citation {params.citation:q} --classes {params.classes:q}"
+                " --tokenizer {params.tokenizer:q}"
+                " --tokenizer-revision {params.tokenizer_revision:q} --output {output:q}"
             )

@@ -3,7 +3,7 @@ import json
 
 from snakemake.exceptions import WorkflowError
 
-from dissent import config_low_data, config_table_checks, failures
+from dissent import config_low_data, config_table_checks, failures, hub
 from dissent.commandline import InputError
 from dissent.config import batches, load_models, load_run
 from dissent.config_checks import downloads, is_address

@@ -1,5 +1,5 @@
 # Data sets: images, labels, splits and example ids, one file each; and what they are fetched from.
-PACKED = [name for name in RUN.data if RUN.data[name].images]
+PACKED = [name for name in RUN.data if RUN.data[name].kind == "images"]
 DATA_FILES = [
     *(data_file(name) for name in RUN.data),
     *(encoded_file(name) for name in PACKED),
@@ -26,6 +26,8 @@ for name in RUN.data:
 
 # A job's record is written by a command that names its inputs.
 MOST_CHARACTERS = 800_000
+# Memory is asked for as if a packed data set of unknown size had so many images.
+MOST_PACKED = 25_000
 
 
 def images_in(name):
@@ -51,6 +53,13 @@ def images_in(name):
 
 
 IMAGES = {name: images_in(name) for name in MADE}
+
+
+def n_images(name):
+    """How many images a data set in a folder has; of one that is packed, as many as it may have."""
+    splits = RUN.data[name].splits
+    packed = sum(splits.values()) if "report" in splits else MOST_PACKED
+    return packed if RUN.data[name].images else len(IMAGES[name])
 
 
 def one_of(names):
@@ -207,7 +216,10 @@ rule make_dataset:
             if RUN.data[wildcards.name].apart_from
             else []
         ),
-        images=lambda wildcards: IMAGES[wildcards.name],
+        images=lambda wildcards: (
+            IMAGES[wildcards.name]
+            or [local(file.location) for file in RUN.data[wildcards.name].images]
+        ),
     output:
         f"{RESULTS}/data/{{name}}.safetensors",
     log:
@@ -223,7 +235,7 @@ rule make_dataset:
         # Images of one's own are held at once, and then written.
         mem_mb=lambda wildcards: (
             1000
-            + len(IMAGES[wildcards.name]) * 8 * (RUN.data[wildcards.name].size or 0) ** 2 // 10**6
+            + n_images(wildcards.name) * 8 * (RUN.data[wildcards.name].size or 0) ** 2 // 10**6
         ),
     params:
         kind=lambda wildcards: RUN.data[wildcards.name].kind,
@@ -231,6 +243,14 @@ rule make_dataset:
         size=lambda wildcards: RUN.data[wildcards.name].size or "",
         splits=lambda wildcards: compact(RUN.data[wildcards.name].splits),
         location=lambda wildcards: RUN.data[wildcards.name].location or "",
+        files=lambda wildcards: compact(
+            [
+                {"path": local(file.location), "sha256": file.sha256, "split": file.split}
+                for file in RUN.data[wildcards.name].images
+            ]
+        ),
+        classes=lambda wildcards: compact(RUN.data[wildcards.name].classes),
+        domains=lambda wildcards: RUN.data[wildcards.name].domains,
         breakers=lambda wildcards: (
             "" if RUN.data[wildcards.name].breakers is None else RUN.data[wildcards.name].breakers
         ),
@@ -240,5 +260,7 @@ rule make_dataset:
         run_script(
             "--name {wildcards.name:q} --kind {params.kind:q} --seed {params.seed}"
             " --size {params.size} --splits {params.splits:q} --apart-from {input.apart_from:q}"
-            " --location {params.location:q} --breakers {params.breakers:q} --output {output:q}"
+            " --location {params.location:q} --files {params.files:q}"
+            " --classes {params.classes:q} --domains {params.domains:q}"
+            " --breakers {params.breakers:q} --output {output:q}"
         )

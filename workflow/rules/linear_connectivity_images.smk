@@ -23,6 +23,7 @@ rule connect_images:
     threads: RUN.threads
     resources:
         mem_mb=2000,
+        gpu=RUN.gpus,
     params:
         models=CONNECTED_IMAGES.models,
         settings=compact(config_connectivity.image_settings(CONNECTED_IMAGES)),
@@ -31,5 +32,6 @@ rule connect_images:
     shell:
         run_script(
             "--checkpoints {input.checkpoints:q} --models {params.models:q} --data {input.data:q}"
-            " --settings {params.settings:q} --threads {threads} --output {output:q}"
+            " --settings {params.settings:q}"
+            " --threads {threads} --gpus {resources.gpu} --output {output:q}"
         )

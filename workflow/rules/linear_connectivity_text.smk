@@ -37,6 +37,7 @@ for family, members in TEXT_FAMILIES.items() if TEXT.start else ():
         threads: RUN.threads
         resources:
             mem_mb=4000,
+            gpu=RUN.gpus,
         params:
             family=family,
             members=compact(members),
@@ -46,7 +47,8 @@ for family, members in TEXT_FAMILIES.items() if TEXT.start else ():
         shell:
             run_script(
                 "--data {input.data:q} --checkpoint {input.checkpoint:q} --family {params.family:q}"
-                " --members {params.members:q} --settings {params.settings:q} --threads {threads}"
+                " --members {params.members:q} --settings {params.settings:q}"
+                " --threads {threads} --gpus {resources.gpu}"
                 " --output {output:q}"
             )
 
@@ -78,6 +80,7 @@ for family, members in TEXT_FAMILIES.items():
         threads: RUN.threads
         resources:
             mem_mb=4000,
+            gpu=RUN.gpus,
         params:
             family=family,
             models=TEXT.models or [],
@@ -90,5 +93,5 @@ for family, members in TEXT_FAMILIES.items():
                 " --weights {input.weights:q} --models {params.models:q}"
                 " --in-domain {input.in_domain:q} --interpolation {input.interpolation:q}"
                 " --diagnostics {input.diagnostics:q} --settings {params.settings:q}"
-                " --threads {threads} --output {output:q}"
+                " --threads {threads} --gpus {resources.gpu} --output {output:q}"
             )

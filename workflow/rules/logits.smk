@@ -36,13 +36,15 @@ for batch, members in batches(ASKED).items() if EVALUATED else ():
         threads: RUN.threads
         resources:
             mem_mb=2000,
+            gpu=RUN.gpus,
         params:
             folder=f"{RESULTS}/logits",
         message:
             f"Logits of {', '.join(member.model for member in members)}"
         shell:
             run_script(
-                "--checkpoints {input.checkpoints:q} --data {input.data:q} --threads {threads}"
+                "--checkpoints {input.checkpoints:q} --data {input.data:q}"
+                " --threads {threads} --gpus {resources.gpu}"
                 " --output {params.folder:q}"
             )
 
@@ -69,7 +71,7 @@ for batch, members in batches(ASKED).items() if ENCODED else ():
         resources:
             mem_mb=16000,
             runtime=600,
-            gpu=RUN.logits.gpus,
+            gpu=RUN.gpus,
         params:
             folder=f"{RESULTS}/logits",
             batch_size=RUN.logits.batch_size,

@@ -91,6 +91,7 @@ for batch, members in CANDIDATE_BATCHES.items():
         threads: RUN.threads
         resources:
             mem_mb=3000,
+            gpu=RUN.gpus,
         params:
             folder=f"{RESULTS}/logits",
         message:
@@ -99,7 +100,7 @@ for batch, members in CANDIDATE_BATCHES.items():
             # The report split has no part in the ranking.
             run_script(
                 "--checkpoints {input.checkpoints:q} --data {input.data:q} --splits train tune"
-                " --threads {threads} --output {params.folder:q}"
+                " --threads {threads} --gpus {resources.gpu} --output {params.folder:q}"
             )
 
 
@@ -189,6 +190,7 @@ for task in TASKS:
             threads: RUN.threads
             resources:
                 mem_mb=4000,
+                gpu=RUN.gpus,
             params:
                 settings=compact(config_low_data.settings(LOW_DATA.fine_tuning)),
                 # What concerns other places alone changes nothing here.
@@ -209,7 +211,8 @@ for task in TASKS:
                     "--task {input.task:q} --ranking {input.ranking:q}"
                     " --checkpoints {input.checkpoints:q} --settings {params.settings:q}"
                     " --more-settings {params.more_settings:q} --heads {params.heads}"
-                    " --seeds {params.seeds} --recipe {params.recipe:q} --threads {threads}"
+                    " --seeds {params.seeds} --recipe {params.recipe:q}"
+                    " --threads {threads} --gpus {resources.gpu}"
                     " --output {output:q}"
                 )
 
@@ -279,6 +282,7 @@ rule refit_ensemble:
     threads: RUN.threads
     resources:
         mem_mb=4000,
+        gpu=RUN.gpus,
     params:
         recipe=RECIPE,
         retrain=compact(LOW_DATA.retrain),
@@ -291,7 +295,7 @@ rule refit_ensemble:
         run_script(
             "--task {input.task:q} --chosen {input.chosen:q} --checkpoints {input.checkpoints:q}"
             " --recipe {params.recipe:q} --retrain {params.retrain:q} --shift {params.shift}"
-            " --changed-by {params.changed_by:q} --threads {threads}"
+            " --changed-by {params.changed_by:q} --threads {threads} --gpus {resources.gpu}"
             " --output-ensemble {output.ensemble:q}"
             " --output-shifted {output.shifted:q} --level {params.level}"
             " --output-verdict {output.verdict:q}"

@@ -10,13 +10,15 @@ LINEAR, INTERPOLATION = "linear", "interpolation"
 def domains_of(name):
     """The domains of a data set: the folders of its folder, or those that are drawn."""
     folder = RUN.data[name].location
-    if not folder:
+    if RUN.data[name].kind == "domains":
         return DRAWN_DOMAINS
-    found = sorted({Path(path).relative_to(folder).parts[0] for path in IMAGES[name]})
+    found = sorted(
+        {Path(path).relative_to(folder).parts[0] for path in IMAGES[name]} or RUN.data[name].domains
+    )
     for domain in found:
         if not re.fullmatch(r"\w[\w .-]*", domain) or domain == "all domains":
             raise WorkflowError(
-                f"{workflow.configfiles[-1]}, data.{name}.location: the domain {domain!r} should "
+                f"{workflow.configfiles[-1]}, data.{name}: the domain {domain!r} should "
                 "begin with a letter or digit, hold but letters, digits, spaces and ._- (files are "
                 "named after it), and not be 'all domains': rename its folder"
             )
@@ -25,7 +27,7 @@ def domains_of(name):
 
 DOMAINS = domains_of(DROPOUT.data)
 # Of images of one's own, which are held at once.
-IMAGES_MB = len(IMAGES[DROPOUT.data]) * 6 * (RUN.data[DROPOUT.data].size or 0) ** 2 // 10**6
+IMAGES_MB = n_images(DROPOUT.data) * 6 * (RUN.data[DROPOUT.data].size or 0) ** 2 // 10**6
 
 
 def of_domain(family):
@@ -82,6 +84,7 @@ for at in range(0, len(FAMILIES), DROPOUT.families_per_job):
         threads: RUN.threads
         resources:
             mem_mb=4000 + 2 * IMAGES_MB,
+            gpu=RUN.gpus,
         params:
             families=families,
             settings=[compact(FAMILIES[family]) for family in families],
@@ -91,7 +94,7 @@ for at in range(0, len(FAMILIES), DROPOUT.families_per_job):
             run_script(
                 "--data {input.data:q} --held-out {wildcards.domain:q} --family {params.families:q}"
                 " --checkpoint {input.checkpoints:q} --settings {params.settings:q}"
-                " --threads {threads} --output {output:q}"
+                " --threads {threads} --gpus {resources.gpu} --output {output:q}"
             )
 
 

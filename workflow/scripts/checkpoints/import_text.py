@@ -31,7 +31,6 @@ PASSING = (
     *("_name_or_path", "architectures", "dtype", "transformers_version"),
     *("id2label", "label2id", "problem_type"),
 )
-PICKLES = "pytorch_model.bin"
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -39,10 +38,13 @@ def main(arguments: argparse.Namespace) -> None:
     transformers.logging.disable_progress_bar()
     with TemporaryDirectory() as scratch:
         found = locate(arguments, Path(scratch))
-        weights = read_weights(found.folder, arguments.sha256)
+        path = weights_in(found.folder)
+        weights = read_weights(path, arguments.sha256)
         config = read_config(found.folder)
-        tokenizer = read_tokenizer(found.folder, config)
-        own, classes = as_classifier(found.folder, config, weights)
+        tokenizer = read_tokenizer(tokenizer_folder(arguments, found.folder, scratch), config)
+        if arguments.classes:
+            config.id2label = dict(enumerate(arguments.classes))
+        own, classes = as_classifier(path, config, weights)
     kept = {name: value for name, value in config.to_dict().items() if name not in PASSING}
     card = TextCard(kind=KIND, config=kept, tokenizer=tokenizer, classes=classes)
     save_text(arguments.output, own, card)
@@ -70,12 +72,32 @@ def locate(arguments: argparse.Namespace, scratch: Path) -> hub.Published:
     return hub.Published(folder, None)
 
 
-def read_weights(folder: Path, pin: str) -> dict[str, torch.Tensor]:
-    path = there(folder / hub.WEIGHTS)
+def tokenizer_folder(arguments: argparse.Namespace, folder: Path, scratch: str) -> Path:
+    """Where the tokenizer is: beside the weights, or with the model that the run file names."""
+    if not arguments.tokenizer:
+        return folder
+    if not arguments.tokenizer_revision:
+        return Path(arguments.tokenizer)
+    into = Path(scratch, "tokenizer")
+    into.mkdir()
+    hub.find_tokenizer(arguments.tokenizer, arguments.tokenizer_revision, into)
+    return into
+
+
+def weights_in(folder: Path) -> Path:
+    """The file of a model's weights: safetensors, or else tensors of torch."""
+    pickled = folder / hub.PICKLED
+    safe = folder / hub.WEIGHTS
+    return pickled if pickled.is_file() and not safe.is_file() else there(safe)
+
+
+def read_weights(path: Path, pin: str) -> dict[str, torch.Tensor]:
     if (found := files.sha256(path)) != pin:
         raise InputError(
             f"{path} has sha256 {found}, the model table expects {pin}: mend the table or the file"
         )
+    if path.name == hub.PICKLED:
+        return read_pickled(path)
     try:
         return load_file(path)
     except SafetensorError as error:
@@ -84,15 +106,25 @@ def read_weights(folder: Path, pin: str) -> dict[str, torch.Tensor]:
         ) from None
 
 
+def read_pickled(path: Path) -> dict[str, torch.Tensor]:
+    """A state dict that torch has written; nothing but tensors is ever loaded, and no code run."""
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        # On a damaged file, or one with more than tensors, torch raises errors of all kinds.
+        raise InputError(
+            f"{path} cannot be loaded as tensors alone ({in_short(error)}): save the model as "
+            f"{hub.WEIGHTS}"
+        ) from None
+    if not (isinstance(found, dict) and all(isinstance(t, torch.Tensor) for t in found.values())):
+        raise InputError(f"{path} holds more than named tensors: save the model as {hub.WEIGHTS}")
+    return found
+
+
 def there(path: Path) -> Path:
     """The path itself, if there is such a file."""
     if path.is_file():
         return path
-    if path.name == hub.WEIGHTS and path.with_name(PICKLES).is_file():
-        raise InputError(
-            f"{path.with_name(PICKLES)} is a pickle, which may run any code, and cannot be loaded "
-            f"as safetensors: save the model as {hub.WEIGHTS}"
-        )
     raise InputError(
         f"there is no file {path}: mend `location` in the model table, which needs {hub.CONFIG}, "
         f"{hub.WEIGHTS} and {hub.TOKENIZER} or {hub.WORDS[0]}"
@@ -158,13 +190,12 @@ def read_tokenizer(folder: Path, config: PreTrainedConfig) -> str:
 
 
 def as_classifier(
-    folder: Path, config: PreTrainedConfig, weights: dict[str, torch.Tensor]
+    path: Path, config: PreTrainedConfig, weights: dict[str, torch.Tensor]
 ) -> tuple[dict[str, torch.Tensor], list[str]]:
     """The weights, float32, as a classifier names them today, and its classes, if it is one.
 
     Heads of pre-training are left out. Without a classifier, the encoder's weights are all.
     """
-    path = folder / hub.WEIGHTS
     kind = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(config)]
     options = {"dtype": torch.float32, "output_loading_info": True, "ignore_mismatched_sizes": True}
     try:
@@ -202,7 +233,12 @@ if __name__ == "__main__":
     parser.add_argument(
         "--revision", nargs="?", default="", help="40 digits of a commit on the hub, of an id"
     )
-    parser.add_argument("--sha256", required=True, help="expected digest of model.safetensors")
+    parser.add_argument("--sha256", nargs="?", default="", help="expected digest of its weights")
+    parser.add_argument("--classes", type=json.loads, help="JSON: names of its classes, or null")
+    parser.add_argument(
+        "--tokenizer", nargs="?", help="id or folder of the model whose tokenizer is its own"
+    )
+    parser.add_argument("--tokenizer-revision", nargs="?", help="its commit on the hub, of an id")
     parser.add_argument(
         "--licence", nargs="?", default="", const="", help="its licence; empty if it is not known"
     )

@@ -1,27 +1,27 @@
 """Fetch one published file, if its bytes are the pinned ones, from a mirror or its address."""
 
 import argparse
+import re
 from pathlib import Path
 
 from dissent import commandline
 from dissent.commandline import InputError
 from dissent.fetching import MIRROR, fetch, in_mirror, local_path
+from dissent.hub import COMMIT, unpinned
 from dissent.provenance import facts
 
 
 def main(arguments: argparse.Namespace) -> None:
-    if not arguments.sha256:
-        raise InputError(
-            f"{arguments.url} is not pinned yet: 'python -m dissent.timm_rows --pin TABLE' asks "
-            "the hub which bytes it has now, and writes that into the model table TABLE"
-        )
-    if arguments.page and not in_mirror(arguments.url, arguments.sha256):
+    pin = arguments.sha256 or None
+    if not (pin or arguments.page or re.search(COMMIT, arguments.url)):
+        raise unpinned(arguments.url)
+    if arguments.page and not in_mirror(arguments.url, pin):
         place = f"{local_path(arguments.url)} in the folder that {MIRROR} names"
         raise InputError(
             f"{arguments.url} cannot be fetched by a job: get the file from {arguments.page} and "
-            f"put it at {place}; its sha256 is {arguments.sha256}"
+            f"put it at {place}" + (f"; its sha256 is {pin}" if pin else "")
         )
-    fetch(arguments.url, arguments.sha256, arguments.output)
+    fetch(arguments.url, pin, arguments.output)
     source = {
         "name": arguments.url,
         "licence": arguments.licence,

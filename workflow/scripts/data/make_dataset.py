@@ -9,10 +9,13 @@ from dissent import commandline, datasets, domain_images, task_images
 from dissent.commandline import InputError
 from dissent.domain_folder import read_domain_folder
 from dissent.examples import Examples, read_examples, write_examples
+from dissent.foreign_files import check_bytes
 from dissent.hans import hans
 from dissent.image_folder import read_folder
+from dissent.label_sets import class_names
 from dissent.minimal_pairs import minimal_pairs
 from dissent.overlap_heuristics import overlap_heuristics
+from dissent.packed_folder import Packed, read_packed, read_packed_domains
 from dissent.provenance import facts
 from dissent.sentence_pairs import sentence_pairs
 from dissent.word_swaps import word_swaps
@@ -48,10 +51,7 @@ def main(arguments: argparse.Namespace) -> None:
 def make(arguments: argparse.Namespace) -> Examples:
     kind, seed, size, splits = arguments.kind, arguments.seed, arguments.size, arguments.splits
     if kind in FOLDER_KINDS:
-        folder = needed(arguments.location, "--location", kind)
-        if kind == "domain_folder":
-            return read_domain_folder(folder, size, seed, arguments.name)
-        return read_folder(folder, size, splits, seed, arguments.name)
+        return of_folder(arguments)
     if kind in APART_KINDS:
         other = needed(arguments.apart_from, "--apart-from", kind)
         return APART_KINDS[kind](seed, size, splits, read_examples(other))
@@ -59,6 +59,27 @@ def make(arguments: argparse.Namespace) -> Examples:
         breakers = needed(arguments.breakers, "--breakers", kind)
         return sentence_pairs(seed, size, splits, breakers)
     return KINDS[kind](seed, size, splits)
+
+
+def of_folder(arguments: argparse.Namespace) -> Examples:
+    """Images in a folder, or packed."""
+    kind, seed, size, name = arguments.kind, arguments.seed, arguments.size, arguments.name
+    files = [Packed(check(file), file["split"]) for file in arguments.files]
+    classes = class_names(arguments.classes) if arguments.classes else None
+    if files and kind == "domain_folder":
+        return read_packed_domains(files, size, seed, name, arguments.domains, classes)
+    if files:
+        return read_packed(files, size, arguments.splits, seed, name, classes)
+    folder = needed(arguments.location, "--location", kind)
+    if kind == "domain_folder":
+        return read_domain_folder(folder, size, seed, name)
+    return read_folder(folder, size, arguments.splits, seed, name)
+
+
+def check(file: dict[str, str]) -> Path:
+    """The path of a file, which has the bytes that the run file says."""
+    check_bytes(Path(file["path"]), file["sha256"], "the run file")
+    return Path(file["path"])
 
 
 def needed(value: Path | float | None, option: str, kind: str) -> Path | float:
@@ -92,6 +113,14 @@ if __name__ == "__main__":
         type=Path,
         help="folder: a sub-folder of images a class; domain_folder: one a domain, with such in it",
     )
+    parser.add_argument(
+        "--files",
+        type=json.loads,
+        default=[],
+        help="JSON: {path, sha256, split} of each file that such a folder is packed in",
+    )
+    parser.add_argument("--classes", type=json.loads, help="JSON: names, or how many, of --files")
+    parser.add_argument("--domains", nargs="*", default=[], help="of --files (domain_folder)")
     parser.add_argument(
         "--breakers",
         nargs="?",

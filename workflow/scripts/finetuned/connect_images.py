@@ -25,7 +25,7 @@ def main(arguments: argparse.Namespace) -> None:
             f"--output names {len(arguments.output)} files for {n_families} families: give one of "
             f"separate, of aligned if `align`, and of one-run if there are `branches`"
         )
-    use(arguments.threads)
+    use(arguments.threads, arguments.gpus)
     examples = read_examples(arguments.data)
     families = connect(dict(zip(models, checkpoints, strict=True)), examples, settings)
     for path, connections in zip(arguments.output, families, strict=True):
@@ -47,6 +47,7 @@ if __name__ == "__main__":
         "learning_rate, batch_size} or null}",
     )
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--gpus", type=int, default=0, choices=[0, 1])
     parser.add_argument(
         "--output",
         required=True,

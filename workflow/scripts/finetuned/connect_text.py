@@ -14,7 +14,7 @@ from dissent.text_networks import Networks, fine_tuned_networks, own_networks
 
 
 def main(arguments: argparse.Namespace) -> None:
-    use(arguments.threads)
+    use(arguments.threads, arguments.gpus)
     connections = connect(
         arguments.family,
         networks_of(arguments),
@@ -69,5 +69,6 @@ if __name__ == "__main__":
         "batch_size}",
     )
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--gpus", type=int, default=0, choices=[0, 1])
     parser.add_argument("--output", required=True, type=Path, help="<family>_paths.safetensors")
     commandline.run(main, parser.parse_args())

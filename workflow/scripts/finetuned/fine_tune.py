@@ -22,7 +22,7 @@ MORE_SETTINGS, MORE_HEADS = "more-settings", "more-heads"
 
 
 def main(arguments: argparse.Namespace) -> None:
-    use(arguments.threads)
+    use(arguments.threads, arguments.gpus)
     examples = read_examples(arguments.task)
     ranking = read_table(arguments.ranking, text=["model", "category"])
     checkpoints = {path.stem: path for path in arguments.checkpoints}
@@ -126,6 +126,7 @@ if __name__ == "__main__":
         help="JSON: {batch_size, momentum, weight_decay, warm_up, decays}",
     )
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--gpus", type=int, default=0, choices=[0, 1])
     parser.add_argument(
         "--output",
         required=True,

@@ -12,7 +12,7 @@ from dissent.text_fine_tuning import fine_tune_family
 
 
 def main(arguments: argparse.Namespace) -> None:
-    use(arguments.threads)
+    use(arguments.threads, arguments.gpus)
     family = fine_tune_family(
         arguments.checkpoint,
         read_examples(arguments.data),
@@ -39,5 +39,6 @@ if __name__ == "__main__":
         "weight_decay, clip, head_std, dropout, checkpoints}",
     )
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--gpus", type=int, default=0, choices=[0, 1])
     parser.add_argument("--output", required=True, type=Path)
     commandline.run(main, parser.parse_args())

@@ -16,7 +16,7 @@ from dissent.linear_fine_tuning import fit_family
 
 
 def main(arguments: argparse.Namespace) -> None:
-    use(arguments.threads)
+    use(arguments.threads, arguments.gpus)
     examples = read_examples(arguments.data)
     held = leave_out(examples, arguments.held_out)
     jobs = zip(
@@ -58,6 +58,7 @@ if __name__ == "__main__":
         "has {mild: {learning_rate, steps}, long: {learning_rate, steps}, points, weight_decay}",
     )
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--gpus", type=int, default=0, choices=[0, 1])
     parser.add_argument(
         "--output", required=True, nargs="+", type=Path, help="of each family; CSV of interpolation"
     )

@@ -38,7 +38,7 @@ METHODS = ("single", FINAL, "settings", "heads")
 
 
 def main(arguments: argparse.Namespace) -> None:
-    use(arguments.threads)
+    use(arguments.threads, arguments.gpus)
     examples = read_examples(arguments.task)
     # As text, since only Python reads a number back exactly as it was written.
     chosen = read_table(
@@ -180,6 +180,7 @@ if __name__ == "__main__":
         "--changed-by", nargs="*", default=[], choices=CORRUPTIONS, help="shifts to leave out"
     )
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--gpus", type=int, default=0, choices=[0, 1])
     parser.add_argument("--output-ensemble", required=True, type=Path)
     parser.add_argument("--output-shifted", nargs="?", type=Path)
     parser.add_argument("--level", type=float, default=0.95, help="coverage of the interval")

@@ -13,14 +13,12 @@ from dissent.commandline import InputError
 from dissent.determinism import use
 from dissent.examples import Examples, read_examples
 from dissent.files import sha256
-from dissent.gpu_slots import device_for
 from dissent.logit_cache import AUTOCAST, Member, cache_together
 from dissent.logits import Key, of_examples
 
 
 def main(arguments: argparse.Namespace) -> None:
-    device = device_for(arguments.gpus)
-    use(arguments.threads)
+    device = use(arguments.threads, arguments.gpus)
     loaded = {path: load_checkpoint(path) for path in arguments.checkpoints}
     digests = {path: sha256(path) for path in arguments.checkpoints}
     for model, _ in loaded.values():

@@ -27,9 +27,10 @@ def main(arguments: argparse.Namespace) -> None:
                 f"data set {examples.name!r} has labels and no images for models to look at: give "
                 f"one with images, or import predictions of this one"
             )
-    use(arguments.threads)
+    device = use(arguments.threads, arguments.gpus)
     for checkpoint in progress(arguments.checkpoints, "caching logits"):
         model, card = load_checkpoint(checkpoint)
+        model = model.to(device)
         if arguments.splits:
             # Up to twice as fast, and rounds differently in the last bit: neighbours do not mind.
             model = model.to(memory_format=torch.channels_last)
@@ -88,6 +89,7 @@ if __name__ == "__main__":
         "--splits", nargs="*", default=(), help="look at these alone, for features; default: all"
     )
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--gpus", type=int, default=0, choices=[0, 1])
     parser.add_argument(
         "--output", required=True, type=Path, help="folder: <data set>/<checkpoint's name>"
     )

@@ -2,8 +2,8 @@
 
 import argparse
 import json
-import tempfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from dissent import commandline
-from dissent.archives import unpack_member
+from dissent.archives import read_member
 from dissent.commandline import InputError
 from dissent.examples import Examples, read_examples
 from dissent.foreign_files import check_bytes
@@ -33,23 +33,10 @@ def main(arguments: argparse.Namespace) -> None:
         if row["data"] not in data:
             raise InputError(f"--data has no data set {row['data']!r}, which {file} needs: add it")
         examples = data[row["data"]]
-        predictions = read_any(file, row["format"], examples)
+        read = partial(read_predictions, format=row["format"], examples=examples)
+        predictions = read_member(file, row["format"]["member"], read)
         output = arguments.output / examples.name / f"{row['model']}.safetensors"
         write(output, digest, row["format"], predictions, examples)
-
-
-def read_any(file: Path, format: Mapping[str, Any], examples: Examples) -> Predictions:
-    """Predictions in a file, or in one file of an archive."""
-    member = format["member"]
-    if member is None:
-        return read_predictions(file, format, examples)
-    with tempfile.TemporaryDirectory() as folder:
-        unpacked = Path(folder) / Path(member).name
-        unpack_member(file, member, unpacked)
-        try:
-            return read_predictions(unpacked, format, examples)
-        except InputError as error:
-            raise InputError(str(error).replace(str(unpacked), f"{file} ({member})")) from None
 
 
 def write(

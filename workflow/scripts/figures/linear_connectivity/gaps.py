@@ -31,6 +31,8 @@ def draw(
     table = shared.at_last_step(pairs)
     table = table.loc[table["kept"].astype(bool) & table["family"].isin(families), COLUMNS]
     figure, all_axes = shared.panels(len(families), 2.5, columns=2)
+    # Panels are square: what they leave of the width should not come between them and the colours.
+    figure.set_layout_engine("compressed")
     largest, image = table["convexity_gap"].max(), None
     for axes, family in zip(all_axes, families, strict=True):
         rows, gaps = (one[one["family"] == family] for one in (kept, table))
@@ -43,11 +45,12 @@ def draw(
         label = "convexity gap (nats)"
         figure.colorbar(image, ax=all_axes, location="right", shrink=0.7, label=label)
     figure.legend(handles=shared.cluster_handles(kept), loc="outside upper center", ncols=3)
+    brackets = " (in brackets)" if (kept.groupby("family").size() <= NAMED).any() else ""
     figures.footnote(
         figure,
         run,
         *shared.member_counts(members),
-        "Models in order of strategy accuracy (in brackets), highest first; marks: their cluster",
+        f"Models in order of strategy accuracy{brackets}, highest first; marks: their cluster",
         interval_reach(table, level),
     )
     return figure, table
