@@ -129,7 +129,7 @@ class Download(Section):
     sha256: str | None = Field(
         None,
         pattern=SHA256,
-        description="Its sha256; needed of an address, unless it names a commit or there is a `page`",
+        description="Its sha256; needed of an address that names no commit, without a `page`",
     )
     licence: str | None = Field(None, description="Its licence; needed of an address")
     citation: str | None = Field(None, description="Whom to cite")
