@@ -16,8 +16,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         hub, path = self.server, urlsplit(self.path).path
-        if path.startswith("/api/models/"):
-            self.answer(*described(path.removeprefix("/api/models/"), hub.files))
+        if path.startswith("/api/"):
+            # Data sets are below datasets/ in addresses and in the API, models in the API alone.
+            name = path.removeprefix("/api/").removeprefix("models/")
+            self.answer(*described(name, hub.files))
             return
         if path.startswith("/cdn/"):
             content = hub.files[path.removeprefix("/cdn/")]
@@ -66,7 +68,7 @@ def described(repository: str, files: dict[str, bytes]) -> tuple[int, bytes]:
     ]
     said = {
         "_id": "64415e7f2d41b5d7d2b5a3a1",
-        "id": repository,
+        "id": repository.removeprefix("datasets/"),
         "sha": COMMIT,
         "private": False,
         "tags": [],

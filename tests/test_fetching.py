@@ -485,7 +485,7 @@ def test_the_script_ends_with_one_sentence(site):
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ({"sha256": ""}, r"is not pinned yet: 'python -m dissent\.timm_rows --pin TABLE' asks"),
+        ({"sha256": ""}, r"is not pinned yet: 'python -m dissent\.pin FILE' asks"),
         (
             {"page": "https://example.org/terms"},
             rf"get the file from https://example\.org/terms and put it at \S+/folder/file\.bin in "

@@ -148,7 +148,7 @@ def test_other_weights_than_the_pinned_are_refused(site):
         ({"name": "https://hub/a/b"}, "is no id on the hub"),
         ({"name": "../b?c"}, "is no id on the hub"),
         ({"revision": "v1"}, "revision 'v1' of somebody/some-model is no commit: give its 40"),
-        ({"revision": "main"}, "somebody/some-model is not pinned yet: .*timm_rows --pin TABLE"),
+        ({"revision": "main"}, "somebody/some-model is not pinned yet: .*dissent.pin FILE"),
         ({"revision": "A" * 40}, "is no commit"),
     ],
 )

@@ -107,11 +107,12 @@ def test_a_file_may_hold_a_split_alone(tmp_path, pictures, n_report):
     made = read_packed(files, SIZE, splits, 0, "mine", None)
     in_second = {name.split(".")[0] for name in shards[1]}
     for id, split in zip(made.ids, made.splits_N, strict=True):
-        assert (split == "report") == (id.split("/")[1].split(".")[0] in in_second)
+        assert (split == "report") == (id.split("/")[-1].split(".")[0] in in_second)
+        assert id.startswith("report/") == (split == "report")
     counts = dict(zip(*np.unique(made.splits_N, return_counts=True), strict=True))
     assert counts == {"train": 5, "tune": 3, "report": n_report or len(shards[1]) // 2}
     for id, image in zip(made.ids, made.images_NHW, strict=True):
-        label, file = id.split("/")
+        *_, label, file = id.split("/")
         key = CLASSES[int(label)], file.replace(CLASSES[int(label)], "")
         with Image.open(io.BytesIO(pictures[key])) as opened:
             square = opened.convert("RGB").resize((SIZE, SIZE), Image.Resampling.BILINEAR)

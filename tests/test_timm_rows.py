@@ -15,7 +15,7 @@ import pytest
 import timm
 from huggingface_hub import constants
 
-from dissent import timm_rows
+from dissent import pin, timm_rows
 from dissent.commandline import InputError
 from dissent.config_types import ID
 from dissent.fetching import fetch
@@ -96,7 +96,7 @@ def hub(monkeypatch):
 
 
 def asked(repository):
-    return timm_rows.row(repository.split("/")[1], timm_rows.ask(repository))
+    return timm_rows.row(repository.split("/")[1], pin.ask(repository))
 
 
 def refused(call, *arguments):
@@ -227,7 +227,7 @@ def test_what_the_hub_does_not_tell_is_one_sentence(hub, answer, words):
 
 def test_the_libraries_offline_mode_is_named(hub, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    assert "HF_HUB_OFFLINE" in refused(timm_rows.ask, f"timm/{RESNET}")
+    assert "HF_HUB_OFFLINE" in refused(pin.ask, f"timm/{RESNET}")
     assert hub.asked == []
 
 
@@ -276,55 +276,3 @@ def test_an_answer_that_fails_leaves_the_table_as_it_is(hub, tmp_path):
     hub.answers[f"timm/{VIT}"] = 503, b""
     refused(timm_rows.main, arguments(RESNET, VIT, table=table))
     assert not table.exists()
-
-
-UNPINNED = "https://huggingface.co/timm/{}/resolve/main/{}"
-
-
-def unpinned_table(path, file="model.safetensors", digest="", name=RESNET):
-    pinned = f'mine,file,{RESNET},given/mine.safetensors,{"1" * 64},MIT,"me, myself"'
-    location = UNPINNED.format(name, file)
-    rows = [",".join(timm_rows.COLUMNS), pinned, f"{name},file,{name},{location},{digest},,them"]
-    path.write_text("\n".join(rows) + "\n")
-    return path
-
-
-def test_pinning_changes_the_rows_that_name_no_commit_and_no_other(hub, tmp_path):
-    table = unpinned_table(tmp_path / "models.csv")
-    before = table.read_text().splitlines()
-    timm_rows.pin_table(table)
-    after = table.read_text().splitlines()
-    assert after[:2] == before[:2]
-    location = f"https://huggingface.co/timm/{RESNET}/resolve/{COMMIT}/model.safetensors"
-    assert after[2] == f"{RESNET},file,{RESNET},{location},{PIN},apache-2.0,them"
-    timm_rows.pin_table(table)
-    assert table.read_text().splitlines() == after
-
-
-def test_weights_of_open_clip_may_be_there_for_torch_alone(hub, tmp_path):
-    older = "open_clip_pytorch_model.bin"
-    hub.answers[f"timm/{RESNET}"] = 200, described(f"timm/{RESNET}", weights=older)
-    table = unpinned_table(tmp_path / "models.csv", "open_clip_model.safetensors")
-    timm_rows.pin_table(table)
-    assert f"/resolve/{COMMIT}/{older},{PIN}," in table.read_text()
-
-
-@pytest.mark.parametrize(
-    ("row", "sentence"),
-    [
-        ({"digest": "2" * 64}, f"has sha256 {'2' * 64}, and the hub has other bytes now, {PIN}"),
-        ({"file": "other.safetensors"}, "has no other.safetensors"),
-        ({"name": VIT + "x"}, "has no public repository"),
-    ],
-)
-def test_a_row_that_cannot_be_pinned_leaves_the_table(hub, tmp_path, row, sentence):
-    table = unpinned_table(tmp_path / "models.csv", **row)
-    before = table.read_text()
-    assert sentence in refused(timm_rows.pin_table, table)
-    assert table.read_text() == before
-
-
-def test_a_digest_that_is_right_stays(hub, tmp_path):
-    table = unpinned_table(tmp_path / "models.csv", digest=PIN)
-    timm_rows.pin_table(table)
-    assert f"/resolve/{COMMIT}/model.safetensors,{PIN}," in table.read_text()

@@ -22,7 +22,7 @@ from dissent.config_papers import NoOneRepresentation
 from dissent.config_shapes import NEEDED_LEAVES, OPTIONAL_LEAVES, Recipe, Run
 from dissent.config_text import Problem, Where, not_among
 from dissent.fetching import local_path
-from dissent.hub import COMMIT, HUB_ID
+from dissent.hub import COMMIT, HUB_ID, UNPINNED
 
 # Kinds whose images may be in a folder or packed.
 FOLDERS = ("folder", "domain_folder")
@@ -263,7 +263,8 @@ def address_conflicts(
         local_path(location)
     except InputError as error:
         yield ("location",), str(error)
-    for leaf, value in (("sha256", sha256 or re.search(COMMIT, location)), ("licence", licence)):
+    pinned = sha256 or re.search(COMMIT, location) or re.fullmatch(UNPINNED, location)
+    for leaf, value in (("sha256", pinned), ("licence", licence)):
         if not value:
             yield (leaf,), "should be given where location is an address"
 

@@ -15,7 +15,7 @@ HUB_ID = r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*"
 # Instead of a commit: whatever the hub has now, to be pinned before anything is fetched.
 NOW = "main"
 # An address there that says which repository, and not which commit of it.
-UNPINNED = rf"{HUB}/[^/]+/[^/]+/resolve/{NOW}/.+"
+UNPINNED = rf"{HUB}/(datasets/)?[^/]+/[^/]+/resolve/{NOW}/.+"
 # An address with one never leads to other bytes.
 COMMIT = r"/[0-9a-f]{40}/"
 CONFIG = "config.json"
@@ -39,8 +39,8 @@ class Published(NamedTuple):
 def unpinned(what: str) -> InputError:
     """What to say of bytes that nothing names yet."""
     return InputError(
-        f"{what} is not pinned yet: 'python -m dissent.timm_rows --pin TABLE' asks the hub which "
-        "bytes it has now, and writes that into the model table TABLE"
+        f"{what} is not pinned yet: 'python -m dissent.pin FILE' asks the hub which bytes it has "
+        "now, and writes that into the model table or run file FILE"
     )
 
 

@@ -52,7 +52,8 @@ def read_packed(
 
     Images of files without a split are dealt as those of a folder are (`read_folder`); of a file
     with one, as many as `splits` says of it, or all. What no split asks for is left out. Ids are
-    <class>/<name of the file>. Raises InputError for what cannot be read so.
+    <class>/<name of the file>, of files with a split after that, since shards of a training set and
+    of a test set number their images alike. Raises InputError for what cannot be read so.
     """
     listed, classes = _list(files, classes)
     labels_N = np.array([image.label for image in listed])
@@ -145,7 +146,8 @@ def _list(
                 f"{image.id!r} is labelled {image.label!r}, which is no class; the classes are "
                 f"{few(names)}: mend `classes` in the run file, or leave them out"
             )
-        listed.append(_Listed(_id(image, names, bool(domains)), index[image.label], split))
+        id = _id(image, names, domains, split)
+        listed.append(_Listed(id, index[image.label], split))
     listed.sort(key=lambda image: (image.label, image.id))
     for one, other in pairwise(listed):
         if one.id == other.id:
@@ -153,10 +155,10 @@ def _list(
     return listed, names
 
 
-def _id(image: Encoded, classes: Sequence[str], with_domain: bool) -> str:
+def _id(image: Encoded, classes: Sequence[str], domains: Sequence[str], split: str | None) -> str:
     name = classes[class_index(classes)[image.label]]
-    parts = [image.domain] if with_domain else []
-    return "/".join([*parts, name, PurePosixPath(image.id).name])
+    before = [image.domain] if domains else [split] if split else []
+    return "/".join([*before, name, PurePosixPath(image.id).name])
 
 
 def _decoded(
@@ -169,7 +171,8 @@ def _decoded(
     """The images of some ids, uint8 [N, size, size, 3], in their order."""
     at = {id: i for i, id in enumerate(ids)}
     images = np.empty((len(ids), size, size, 3), np.uint8)
-    for image in read_shards(file.path for file in files):
-        if (id := _id(image, classes, bool(domains))) in at:
-            images[at[id]] = square(io.BytesIO(image.content), size, id)
+    for file in files:
+        for image in read_shards([file.path]):
+            if (id := _id(image, classes, domains, file.split)) in at:
+                images[at[id]] = square(io.BytesIO(image.content), size, id)
     return images

@@ -506,6 +506,17 @@ def test_diversity_of_one_source_tells_no_correlation(drawn):
     assert heights(result.figure.axes[0]) == rounded(result.tables["diversity"][0]["gain"])
 
 
+def test_diversity_of_averages_of_one_member_says_that_there_is_nothing_to_compare(tmp_path):
+    alone = tables_of(RUNS["small"])["diversity"]["diversity"]
+    between = ["error_inconsistency", "error_consistency", "disagreement"]
+    alone = [
+        table.assign(n_members=1, gain=0.0, **dict.fromkeys(between, np.nan)) for table in alone
+    ]
+    result = draw("diversity", {"diversity": alone}, tmp_path)
+    (said,) = result.figure.axes[0].texts
+    assert "raise `fine_tuned`" in said.get_text()
+
+
 def test_robustness_draws_means_over_tasks_that_have_the_corruption(drawn):
     result = drawn["full", "robustness"]
     source = result.tables["robustness"]

@@ -198,7 +198,7 @@ def attempt(folder, **environment):
 
 def pin(folder, environment):
     subprocess.run(
-        [sys.executable, "-m", "dissent.timm_rows", "--pin", "config/models/paper.csv"],
+        [sys.executable, "-m", "dissent.pin", "config/models/paper.csv"],
         cwd=folder,
         env={**os.environ, **environment, "PYTHONPATH": str(folder / "src")},
         check=True,
@@ -207,7 +207,7 @@ def pin(folder, environment):
 
 def test_what_is_not_pinned_is_not_fetched_and_the_sentence_says_how_to_pin(sample):
     said = (sample / "unpinned.txt").read_text()
-    assert "is not pinned yet: 'python -m dissent.timm_rows --pin TABLE'" in said
+    assert "is not pinned yet: 'python -m dissent.pin FILE'" in said
 
 
 def test_pinning_writes_commit_digest_and_licence_and_nothing_else(sample):

@@ -33,6 +33,8 @@ COMPARED = [
 ENCODED = [data for data in COMPARED if OFFERS[RUN.data[data].kind].encoded]
 # Models that are fine-tuned with dropout, and compared with no others.
 STARTS = config_table_checks.starts(RUN)
+# Minutes that a job may take that trains networks: on a GPU these are large ones.
+RUNTIME = 1440 if RUN.gpus else 60
 RESULTS = f"results/{RUN.run}"
 LOGS = f"logs/{RUN.run}"
 CATEGORY_OF = {model: MODELS[model].category for model in MODELS}

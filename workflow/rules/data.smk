@@ -62,6 +62,11 @@ def n_images(name):
     return packed if RUN.data[name].images else len(IMAGES[name])
 
 
+def decoded_mb(name):
+    """Memory that the images of a data set in a folder take, as bytes."""
+    return n_images(name) * 3 * (RUN.data[name].size or 0) ** 2 // 10**6
+
+
 def one_of(names):
     """A wildcard's pattern: exactly these."""
     return "|".join(map(re.escape, names)) or "(?!)"

@@ -37,6 +37,7 @@ for family, members in TEXT_FAMILIES.items() if TEXT.start else ():
         threads: RUN.threads
         resources:
             mem_mb=4000,
+            runtime=RUNTIME,
             gpu=RUN.gpus,
         params:
             family=family,
@@ -79,7 +80,9 @@ for family, members in TEXT_FAMILIES.items():
             "../../envs/text.yaml"
         threads: RUN.threads
         resources:
-            mem_mb=4000,
+            # All models are read at once.
+            mem_mb=4000 + 500 * len(TEXT.models),
+            runtime=RUNTIME,
             gpu=RUN.gpus,
         params:
             family=family,

@@ -90,7 +90,8 @@ for batch, members in CANDIDATE_BATCHES.items():
             "../../envs/torch.yaml"
         threads: RUN.threads
         resources:
-            mem_mb=3000,
+            mem_mb=3000 + sum(map(decoded_mb, TASK_DATA)),
+            runtime=RUNTIME,
             gpu=RUN.gpus,
         params:
             folder=f"{RESULTS}/logits",
@@ -146,7 +147,7 @@ rule rank_candidates:
         "../../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=lambda wildcards: 1000 + 2 * decoded_mb(TASKS[wildcards.task].data),
     params:
         categories=compact(CANDIDATES if LOW_DATA.pools else dict.fromkeys(CANDIDATES, "")),
         normalised=compact(LOW_DATA.ranking.normalised),
@@ -189,7 +190,8 @@ for task in TASKS:
                 "../../envs/torch.yaml"
             threads: RUN.threads
             resources:
-                mem_mb=4000,
+                mem_mb=4000 + 2 * decoded_mb(TASKS[task].data),
+                runtime=RUNTIME,
                 gpu=RUN.gpus,
             params:
                 settings=compact(config_low_data.settings(LOW_DATA.fine_tuning)),
@@ -237,7 +239,7 @@ rule choose_ensembles:
         "../../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=lambda wildcards: 1000 + 2 * decoded_mb(TASKS[wildcards.task].data),
     params:
         fine_tuned=LOW_DATA.fine_tuned,
         pools=LOW_DATA.pools,
@@ -281,7 +283,8 @@ rule refit_ensemble:
         "../../envs/torch.yaml"
     threads: RUN.threads
     resources:
-        mem_mb=4000,
+        mem_mb=lambda wildcards: 4000 + 2 * decoded_mb(TASKS[wildcards.task].data),
+        runtime=RUNTIME,
         gpu=RUN.gpus,
     params:
         recipe=RECIPE,
@@ -326,7 +329,7 @@ rule evaluate_choices:
         "../../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=lambda wildcards: 1000 + 2 * decoded_mb(TASKS[wildcards.task].data),
     params:
         group=lambda wildcards: TASKS[wildcards.task].group,
         metric=lambda wildcards: TASKS[wildcards.task].metric,

@@ -84,6 +84,7 @@ for at in range(0, len(FAMILIES), DROPOUT.families_per_job):
         threads: RUN.threads
         resources:
             mem_mb=4000 + 2 * IMAGES_MB,
+            runtime=RUNTIME,
             gpu=RUN.gpus,
         params:
             families=families,

@@ -38,10 +38,14 @@ def draw(diversity: pd.DataFrame, run: str, level: float) -> tuple[Figure, pd.Da
     axes.set(xlabel="error inconsistency, mean over pairs of members (%)")
     axes.set(ylabel="gain over members' mean accuracy (points)")
     axes.set_title("Do members that err differently gain more?")
-    for set_limits, measure in ((axes.set_xlim, X), (axes.set_ylim, Y)):
-        ends = (table[f"{measure}_{end}"] for end in ("low", "high"))
-        set_limits(low_data.limits(table[measure], *ends))
-    axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
+    if table[X].notna().any():
+        for set_limits, measure in ((axes.set_xlim, X), (axes.set_ylim, Y)):
+            ends = (table[f"{measure}_{end}"] for end in ("low", "high"))
+            set_limits(low_data.limits(table[measure], *ends))
+        axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
+    else:
+        reason = "Averages have one member:\nraise `fine_tuned` to compare them"
+        axes.text(0.5, 0.6, reason, transform=axes.transAxes, ha="center", color=figures.GREY)
     figures.percent(axes.xaxis, axes.yaxis)
     handles = [figures.handle(SOURCES[source], **look(source), **BIG) for source in present]
     figure.legend(handles=handles, loc="outside right upper", labelspacing=0.9)
