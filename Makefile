@@ -4,7 +4,7 @@ CORES ?= all
 
 IN_ENVIRONMENT = PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: figures published environment report gallery test test-slurm test-remotes lint lock bench
+.PHONY: figures published environment report gallery test test-paper test-slurm test-remotes lint lock bench
 
 SNAKEMAKE = $(IN_ENVIRONMENT) snakemake --workflow-profile workflow/profiles/default --cores $(CORES)
 
@@ -27,6 +27,9 @@ gallery: figures published
 
 test: .venv/.stamp
 	@$(IN_ENVIRONMENT) pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder
+
+test-paper: .venv/.stamp
+	@$(IN_ENVIRONMENT) pytest -m 'paper or not paper' --numprocesses 2 --dist loadscope tests/workflow/test_paper_*sample.py
 
 test-slurm: .venv/.stamp
 	@$(IN_ENVIRONMENT) pytest -m slurm tests/workflow/test_slurm.py

@@ -22,6 +22,7 @@ from dissent.files import sha256
 from loopback_hub import COMMIT, loopback_hub
 from made_images import encoded, write_parquet
 
+pytestmark = pytest.mark.paper
 PAPER = ("--configfile", "config/paper.yaml", "--cores", "2")
 MODELS = ("richer-resnet50", "poorer-resnet50")
 ARCHITECTURE = "test_resnet.r160_in1k"

@@ -23,6 +23,7 @@ from made_berts import CLASSES, bert, hans, mnli, on_the_hub, tokenizer_on_the_h
 from made_images import write_zip
 from small_text import small_card
 
+pytestmark = pytest.mark.paper
 PAPER = ("--configfile", "config/paper.yaml", "--cores", "2")
 FIGURES = "results/paper/figures/linear_connectivity"
 # By model, whether its weights are of torch alone.

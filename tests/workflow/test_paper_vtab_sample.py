@@ -18,6 +18,7 @@ from dissent.examples import read_examples
 from loopback_hub import COMMIT, loopback_hub
 from made_images import encoded, write_tar
 
+pytestmark = pytest.mark.paper
 RUN = ("--configfile", "config/paper_vtab.yaml", "--cores", "2")
 TASKS = {"eurosat": "specialised", "dtd": "natural"}
 # One of the three pools each, with a head of the classes of their pre-training, or with none.

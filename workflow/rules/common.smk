@@ -1,5 +1,6 @@
 # The run's config and model table, checked, and what all rules share.
 import json
+from functools import cache
 
 from snakemake.exceptions import WorkflowError
 
@@ -40,6 +41,7 @@ LOGS = f"logs/{RUN.run}"
 CATEGORY_OF = {model: MODELS[model].category for model in MODELS}
 
 
+@cache
 def code(script):
     """A rule's script, every module of this project it imports, and its environment, as inputs.
 
