@@ -97,8 +97,9 @@ def packaged(sha256: str) -> Published | None:
 
 
 def _fetch_all(address: str, sha256: str, into: Path) -> None:
+    name = PICKLED if in_mirror(f"{address}/{PICKLED}", sha256) else WEIGHTS
     try:
-        fetch(f"{address}/{WEIGHTS}", sha256, into / WEIGHTS)
+        fetch(f"{address}/{name}", sha256, into / name)
     except AbsentError:
         log.info("%s/%s: there is none, looking for %s", address, WEIGHTS, PICKLED)
         fetch(f"{address}/{PICKLED}", sha256, into / PICKLED)
