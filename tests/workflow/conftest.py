@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,26 @@ def commit_all(folder: Path, message: str = "The project") -> None:
     """Commit all that git does not ignore."""
     run(folder, "git", "add", "--all")
     run(folder, "git", "commit", "--quiet", "--message", message)
+
+
+def asking(hub: ThreadingHTTPServer) -> dict[str, str]:
+    """Variables with which commands ask a hub on this machine, and no other."""
+    return {"HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0", "no_proxy": "127.0.0.1"}
+
+
+def pin(folder: Path, hub: ThreadingHTTPServer, *files: str) -> None:
+    """Pin what the files of a project name, as a user does, and commit all."""
+    run(
+        folder,
+        sys.executable,
+        "-m",
+        "dissent.pin",
+        *files,
+        PYTHONPATH=f"{folder}/src",
+        **asking(hub),
+    )
+    under_git(folder)
+    commit_all(folder)
 
 
 def snakemake(folder: Path, *arguments: str, **variables: str) -> str:

@@ -4,9 +4,6 @@ Pictures come in one parquet file over the hub's protocol, as PACS does, and so 
 """
 
 import csv
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -16,7 +13,7 @@ import torch
 import yaml
 from safetensors.torch import save
 
-from conftest import commit_all, copy_project, made_once, run, under_git
+from conftest import asking, copy_project, made_once, pin, run
 from dissent.examples import read_examples
 from dissent.files import sha256
 from loopback_hub import COMMIT, loopback_hub
@@ -92,16 +89,8 @@ def sample(tmp_path_factory):
         for seed, name in enumerate(write_table(folder)):
             files[f"{name}/model.safetensors"] = weights(seed)
         with loopback_hub(files) as hub:
-            environment = {"HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0", "no_proxy": "127.0.0.1"}
-            subprocess.run(
-                [sys.executable, "-m", "dissent.pin", "config/models/paper.csv"],
-                cwd=folder,
-                env={**os.environ, **environment, "PYTHONPATH": str(folder / "src")},
-                check=True,
-            )
-            under_git(folder)
-            commit_all(folder)
-            run(folder, "snakemake", *PAPER, "figures", **environment)
+            pin(folder, hub, "config/models/paper.csv")
+            run(folder, "snakemake", *PAPER, "figures", **asking(hub))
 
     return made_once(tmp_path_factory, "paper-domains-sample", make)
 

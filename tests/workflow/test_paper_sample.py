@@ -23,7 +23,7 @@ from PIL import Image
 from safetensors.torch import load, save
 from timm.data import create_transform, resolve_data_config
 
-from conftest import TOOLS, commit_all, copy_project, made_once, run, under_git
+from conftest import TOOLS, asking, copy_project, made_once, pin, run
 from dissent.examples import read_examples
 from dissent.files import sha256
 from dissent.logits import open_predictions
@@ -96,9 +96,12 @@ def write_data(folder, classes):
 
 
 def write_run(folder, parquet):
-    """The run file, with the same sections and these data sets and models in them."""
+    """The run file with this paper's sections alone, and these data sets and models in them."""
     config = yaml.safe_load((folder / "config/paper.yaml").read_text())
-    data, given = config["data"], folder / "given"
+    for section in ("linear_connectivity", "very_large_dropout"):
+        del config[section]
+    data = {name: data for name, data in config["data"].items() if name.startswith("imagenet")}
+    given = folder / "given"
 
     def at(name):
         return described(given / name) | {"location": f"given/{name}"}
@@ -114,14 +117,14 @@ def write_run(folder, parquet):
     }
     data["imagenet-sketch"]["images"] = [at("sketch.zip")]
     address = f"https://huggingface.co/{SHARDS}/resolve/{COMMIT}/extra.parquet"
-    pin = hashlib.sha256(parquet).hexdigest()
+    digest = hashlib.sha256(parquet).hexdigest()
     data["extra"] = {
         "kind": "images",
         "classes": "config/classes/imagenet.txt",
-        "images": [{"location": address, "sha256": pin, "licence": "none"}],
+        "images": [{"location": address, "sha256": digest, "licence": "none"}],
     }
     config["metrics"] |= {"data": [*data], "bootstrap_resamples": 50}
-    config |= {"threads": 1, "logits": {"gpus": 0, "batch_size": 8}}
+    config |= {"data": data, "threads": 1, "gpus": 0, "logits": {"batch_size": 8}}
     config["no_one_representation"] |= {
         "base_model": NAMES[0],
         "accuracy_window": [0, 1],
@@ -171,13 +174,9 @@ def sample(tmp_path_factory):
                 f"timm/{NAMES[0]}/model.safetensors": cut_off,
                 f"timm/{NAMES[1]}/model.safetensors": too_many,
             }
-            environment = {"HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0", "no_proxy": "127.0.0.1"}
-            unpinned = attempt(folder, **environment)
-            (folder / "unpinned.txt").write_text(unpinned)
-            pin(folder, environment)
-            under_git(folder)
-            commit_all(folder)
-            run(folder, "snakemake", *PAPER, "figures", **environment)
+            (folder / "unpinned.txt").write_text(attempt(folder, **asking(hub)))
+            pin(folder, hub, "config/models/paper.csv")
+            run(folder, "snakemake", *PAPER, "figures", **asking(hub))
 
     return made_once(tmp_path_factory, "paper-sample", make)
 
@@ -194,15 +193,6 @@ def attempt(folder, **environment):
     )
     assert done.returncode != 0
     return done.stdout + done.stderr
-
-
-def pin(folder, environment):
-    subprocess.run(
-        [sys.executable, "-m", "dissent.pin", "config/models/paper.csv"],
-        cwd=folder,
-        env={**os.environ, **environment, "PYTHONPATH": str(folder / "src")},
-        check=True,
-    )
 
 
 def test_what_is_not_pinned_is_not_fetched_and_the_sentence_says_how_to_pin(sample):

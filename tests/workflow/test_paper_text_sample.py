@@ -5,9 +5,6 @@ names of classes. Their data sets come in the formats of GLUE and of HANS.
 """
 
 import csv
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -15,7 +12,7 @@ import pytest
 import torch
 import yaml
 
-from conftest import commit_all, copy_project, made_once, run, under_git
+from conftest import asking, copy_project, made_once, pin, run
 from dissent.files import sha256
 from dissent.tokens import batches, predict, tokenise
 from loopback_hub import COMMIT, loopback_hub
@@ -76,16 +73,8 @@ def sample(tmp_path_factory):
         ):
             files |= on_the_hub(name, seed, pickled)
         with loopback_hub(files) as hub:
-            environment = {"HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0", "no_proxy": "127.0.0.1"}
-            subprocess.run(
-                [sys.executable, "-m", "dissent.pin", "config/models/paper.csv"],
-                cwd=folder,
-                env={**os.environ, **environment, "PYTHONPATH": str(folder / "src")},
-                check=True,
-            )
-            under_git(folder)
-            commit_all(folder)
-            run(folder, "snakemake", *PAPER, "figures", **environment)
+            pin(folder, hub, "config/models/paper.csv")
+            run(folder, "snakemake", *PAPER, "figures", **asking(hub))
 
     return made_once(tmp_path_factory, "paper-text-sample", make)
 

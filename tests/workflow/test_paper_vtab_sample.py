@@ -1,9 +1,6 @@
 """The run on VTAB-1k, from download to figure, on small shards and models from a loopback hub."""
 
 import csv
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -13,7 +10,7 @@ import torch
 import yaml
 from safetensors.torch import save
 
-from conftest import commit_all, copy_project, made_once, run, under_git
+from conftest import asking, copy_project, made_once, pin, run
 from dissent.examples import read_examples
 from loopback_hub import COMMIT, loopback_hub
 from made_images import encoded, write_tar
@@ -102,19 +99,11 @@ def sample(tmp_path_factory):
         folder = copy_project(base)
         write_run(folder)
         write_table(folder)
-        with loopback_hub(on_the_hub(folder)) as hub:
-            environment = {"HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0", "no_proxy": "127.0.0.1"}
-            files = ("config/models/paper_vtab.csv", "config/paper_vtab.yaml")
-            subprocess.run(
-                [sys.executable, "-m", "dissent.pin", *files],
-                cwd=folder,
-                env={**os.environ, **environment, "PYTHONPATH": str(folder / "src")},
-                check=True,
-            )
-            (folder / "shard.tar").unlink()
-            under_git(folder)
-            commit_all(folder)
-            run(folder, "snakemake", *RUN, "figures", **environment)
+        files = on_the_hub(folder)
+        (folder / "shard.tar").unlink()
+        with loopback_hub(files) as hub:
+            pin(folder, hub, "config/models/paper_vtab.csv", "config/paper_vtab.yaml")
+            run(folder, "snakemake", *RUN, "figures", **asking(hub))
 
     return made_once(tmp_path_factory, "paper-vtab-sample", make)
 
