@@ -504,7 +504,7 @@ PACKED = [{"location": "given/pictures.tar"}]
             ".classes: should be left out beside 'location', whose folders are called after them",
         ),
         (
-            {"images": [{"location": "https://a.org/pictures.tar", "licence": "MIT"}]},
+            {"images": [{"location": f"https://a.org/{'0' * 40}/p.tar", "licence": "MIT"}]},
             ".images.0.sha256: should be given where location is an address",
         ),
     ],
@@ -514,8 +514,15 @@ def test_a_folder_is_in_one_place_or_packed(write, given, said):
     assert complaint_about(write, "folder", leaves).endswith(said)
 
 
+def test_a_split_that_no_file_can_give_is_refused(write):
+    images = [PACKED[0] | {"split": "train"}, {"location": "given/test.tar", "split": "report"}]
+    leaves = {"size": 8, "splits": {"train": 9, "tune": 3}, "images": images}
+    said = complaint_about(write, "folder", leaves)
+    assert said.startswith(".splits.tune: has no images, as each file under 'images' is of another")
+
+
 def test_an_address_that_names_a_commit_needs_no_digest(write):
-    address = f"https://a.org/resolve/{'0' * 40}/pictures.tar"
+    address = f"https://huggingface.co/datasets/a/b/resolve/{'0' * 40}/pictures.tar"
     images = [{"location": address, "licence": "MIT", "split": "report"}]
     leaves = {"size": 8, "splits": {"train": 9}, "images": [*PACKED, *images]}
     write(run=with_data(RUN, x={"kind": "folder"} | leaves), table=TABLE)

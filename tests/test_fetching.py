@@ -502,13 +502,6 @@ def test_what_no_job_can_fetch_is_not_asked_for(site, given, sentence):
     assert site.paths == []
 
 
-def test_an_address_with_a_commit_needs_no_digest(site):
-    site.url = site.url.replace("/folder/", f"/{'0' * 40}/")
-    job = run_script(site, "out/file.bin", sha256="")
-    assert job.communicate() and job.returncode == 0
-    assert Path("out/file.bin").read_bytes() == CONTENT
-
-
 @pytest.mark.parametrize("sha256", [PIN, ""])
 def test_what_people_got_by_hand_is_taken_from_the_mirror(site, mirrored, sha256):
     mirrored.write_bytes(CONTENT)

@@ -1,4 +1,5 @@
 import logging
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,7 +7,7 @@ from PIL import Image
 
 from dissent.commandline import InputError
 from dissent.image_files import image_files
-from dissent.image_folder import read_folder
+from dissent.image_folder import deal, read_folder
 
 
 def fill(folder, counts, size=(12, 8), seed=0):
@@ -193,11 +194,32 @@ def test_images_of_no_split_are_left_out(folder):
         assert made.classes[made.labels[made.ids.index(name)]] == name.split("/")[0]
 
 
+def test_rare_classes_are_in_train_before_they_are_in_tune(tmp_path):
+    folder = fill(tmp_path / "rare", {"common": 100, "often": 60, "rare": 3})
+    made = read_folder(folder, 12, {"train": 10, "tune": 40}, 0, "mine")
+    assert set(made.labels[made.splits_N == "train"]) == {0, 1, 2}
+    assert (made.splits_N == "train").sum() == 10 and (made.splits_N == "tune").sum() == 40
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_each_of_many_classes_is_in_train_where_two_are_drawn_of_the_rarest(seed):
+    """As of SUN397: 397 classes, the largest with twenty times the images of the smallest."""
+    sizes = np.linspace(80, 1600, 397).astype(int)
+    labels_N = np.repeat(np.arange(397), sizes)
+    classes, splits = [str(i) for i in range(397)], {"train": 800, "tune": 200}
+    splits_N = deal(Path("sun"), labels_N, classes, splits, seed)
+    counts = dict(zip(*np.unique(splits_N, return_counts=True), strict=True))
+    assert (counts["train"], counts["tune"]) == (800, 200)
+    assert np.bincount(labels_N[splits_N == "train"], minlength=397).min() >= 1
+    chosen_N = np.isin(splits_N, ["train", "tune"])
+    assert np.bincount(labels_N[chosen_N], minlength=397).min() >= 2
+
+
 def test_a_class_without_training_images_is_refused_and_one_without_others_told_of(
     tmp_path, caplog
 ):
     folder = fill(tmp_path / "rare", {"common": 100, "often": 60, "rare": 3})
     with pytest.raises(InputError, match="no image of class 'rare' is in train: add images of it"):
-        read_folder(folder, 12, {"train": 10, "tune": 40}, 0, "mine")
+        read_folder(folder, 12, {"train": 2, "tune": 40}, 0, "mine")
     read_folder(folder, 12, {"train": 160, "tune": 2}, 0, "mine")
     assert "is in report" in caplog.text

@@ -119,6 +119,15 @@ def test_a_file_may_hold_a_split_alone(tmp_path, pictures, n_report):
         np.testing.assert_array_equal(image, np.asarray(square))
 
 
+def test_a_file_with_fewer_images_than_its_split_asks_for_gives_all(tmp_path, pictures, caplog):
+    (first,) = in_tar(tmp_path, of_photos(pictures))
+    members = {f"cat/{i}.jpg": content for i, content in enumerate(pictures.values())}
+    files = [first, Packed(write_tar(tmp_path / "more.tar", members), "report")]
+    made = read_packed(files, SIZE, SPLITS | {"report": 500}, 0, "mine", None)
+    assert (made.splits_N == "report").sum() == len(pictures)
+    assert f"hold {len(pictures)} images for report, and 500 are asked for" in caplog.text
+
+
 def with_owls(pictures, n):
     """With but n images of an owl among the toys."""
     owls = [key for key in pictures if key[:2] == ("toy", "owl")]

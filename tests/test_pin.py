@@ -130,6 +130,16 @@ def test_files_of_data_sets_are_pinned_each_on_a_line(tmp_path):
     assert path.read_text().splitlines() == made
 
 
+def test_a_digest_in_a_run_file_that_is_right_stays(tmp_path):
+    path = tmp_path / "run.yaml"
+    digest = DIGESTS["datasets/made/shards/test/0.tar"]
+    path.write_text(RUN.replace("split: report", f"sha256: {digest}"))
+    pin.pin_run(path)
+    (line,) = [line for line in path.read_text().splitlines() if "/test/" in line]
+    below = f"{SHARDS}/resolve/{COMMIT}"
+    assert line == f"      - {{location: {below}/test/0.tar, sha256: {digest}, licence: MIT}}"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
@@ -140,6 +150,8 @@ def test_files_of_data_sets_are_pinned_each_on_a_line(tmp_path):
             "has no public repository",
         ),
         ("- {location: https", "- location: https", "line 5: should be one line"),
+        ("- {location: https", "- {location: 'https", "line 5: should be one line"),
+        ("split: report", f"sha256: {'2' * 64}", "line 6: has sha256 2222"),
     ],
 )
 def test_a_file_that_cannot_be_pinned_leaves_the_run_file(tmp_path, old, new, sentence):

@@ -117,6 +117,11 @@ def _folder_conflicts(name: str, data: DataSet) -> Iterator[Problem]:
         if getattr(data, leaf) and not data.images:
             what = "should be left out beside 'location', whose folders are called after them"
             yield ("data", name, leaf), what
+    whole = {file.split for file in data.images}
+    for split in data.splits if data.images and None not in whole else ():
+        if split not in whole:
+            what = "has no images, as each file under 'images' is of another split alone; leave"
+            yield ("data", name, "splits", split), f"{what} `split` out of one to deal it"
     if data.kind == "domain_folder":
         if data.images and len(data.domains) < LEAST_DOMAINS:
             what = f"should name the domains of 'images', {LEAST_DOMAINS} at least"
@@ -263,7 +268,7 @@ def address_conflicts(
         local_path(location)
     except InputError as error:
         yield ("location",), str(error)
-    pinned = sha256 or re.search(COMMIT, location) or re.fullmatch(UNPINNED, location)
+    pinned = sha256 or re.fullmatch(COMMIT, location) or re.fullmatch(UNPINNED, location)
     for leaf, value in (("sha256", pinned), ("licence", licence)):
         if not value:
             yield (leaf,), "should be given where location is an address"

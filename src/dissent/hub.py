@@ -16,8 +16,9 @@ HUB_ID = r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*"
 NOW = "main"
 # An address there that says which repository, and not which commit of it.
 UNPINNED = rf"{HUB}/(datasets/)?[^/]+/[^/]+/resolve/{NOW}/.+"
-# An address with one never leads to other bytes.
-COMMIT = r"/[0-9a-f]{40}/"
+# Of a file as it is in one commit, so that nobody can put other bytes there.
+COMMIT = rf"{HUB}/(datasets/)?[^/]+/[^/]+/resolve/[0-9a-f]{{40}}/.+"
+COMMIT += r"|https://raw\.githubusercontent\.com/[^/]+/[^/]+/[0-9a-f]{40}/.+"
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 # Of models that were published before safetensors; of these, tensors alone are ever loaded.

@@ -24,6 +24,7 @@ from torch.optim.swa_utils import update_bn
 from dissent.classifiers import Card, load_checkpoint, prepare
 from dissent.commandline import InputError
 from dissent.connections import Connections, Member, drawn, known_data
+from dissent.devices import moved
 from dissent.dropout_training import on_device
 from dissent.examples import Examples
 from dissent.finetuned import PREDICTED
@@ -142,7 +143,8 @@ def with_statistics(task: Task, state: State) -> State:
     """A network with new statistics of BatchNorm."""
     load_(task.model, state)
     take_statistics(task, task.model)
-    return copy_of(task.model.state_dict())
+    # Where units are matched, and memory is not short.
+    return moved(copy_of(task.model.state_dict()), torch.device("cpu"))
 
 
 def family_of(

@@ -38,6 +38,7 @@ def read_folder(
     labels_N = np.repeat(np.arange(len(classes)), list(map(len, paths.values())))
     # Before images are read, which takes long.
     splits_N = deal(folder, labels_N, classes, splits, seed)
+    tell_of_absent_classes(folder, labels_N, splits_N, classes)
     flat = [path for of_class in paths.values() for path in of_class]
     used = np.flatnonzero(splits_N != "unused")
     flat = [flat[i] for i in used]
@@ -112,11 +113,11 @@ def deal(
     sizes = {"report": there - asked, **splits}
     splits_N = proportional_splits(labels_N, sizes, np.random.default_rng(seed))
     splits_N = _with_enough_of_each(splits_N, labels_N)
-    _tell_of_absent_classes(folder, labels_N, splits_N, classes)
+    splits_N = _with_each_in_train(splits_N, labels_N)
     return splits_N
 
 
-def _tell_of_absent_classes(
+def tell_of_absent_classes(
     folder: Path, labels_N: np.ndarray, splits_N: np.ndarray, classes: Sequence[str]
 ) -> None:
     """Refuse classes that cannot be learned; warn of those that are not chosen or measured by."""
@@ -144,6 +145,18 @@ def _with_enough_of_each(splits_N: np.ndarray, labels_N: np.ndarray) -> np.ndarr
             comes = np.flatnonzero((labels_N == label) & ~chosen_N)[0]
             goes = np.flatnonzero((labels_N == counts_C.argmax()) & chosen_N)[0]
             splits_N[[comes, goes]] = splits_N[[goes, comes]]
+    return splits_N
+
+
+def _with_each_in_train(splits_N: np.ndarray, labels_N: np.ndarray) -> np.ndarray:
+    """Swap an example in tune of each class that train lacks with one of train's most frequent."""
+    splits_N = splits_N.copy()
+    for label in np.unique(labels_N):
+        counts_C = np.bincount(labels_N[splits_N == "train"], minlength=labels_N.max() + 1)
+        in_tune = np.flatnonzero((labels_N == label) & (splits_N == "tune"))
+        if not counts_C[label] and counts_C.max() > 1 and len(in_tune):
+            goes = np.flatnonzero((labels_N == counts_C.argmax()) & (splits_N == "train"))[0]
+            splits_N[[in_tune[0], goes]] = splits_N[[goes, in_tune[0]]]
     return splits_N
 
 

@@ -6,6 +6,7 @@ there: only the images of a split are decoded, so that a few of a large set fit 
 """
 
 import io
+import logging
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
@@ -17,12 +18,19 @@ from dissent.commandline import InputError
 from dissent.domain_folder import by_domain, check_domains, tell_of_domain_duplicates
 from dissent.encoded_images import class_index, in_order
 from dissent.examples import Examples
-from dissent.image_folder import deal, digests, square, tell_of_duplicates
+from dissent.image_folder import (
+    deal,
+    digests,
+    square,
+    tell_of_absent_classes,
+    tell_of_duplicates,
+)
 from dissent.image_shards import Encoded, read_shards
 from dissent.label_sets import proportional_splits
 from dissent.matching import few
 
 UNUSED = "unused"
+log = logging.getLogger("dissent")
 
 
 class Packed(NamedTuple):
@@ -62,7 +70,11 @@ def read_packed(
     for split in np.unique(of_file_N):
         there = np.flatnonzero(of_file_N == split)
         if split:
-            sizes = {split: splits.get(split, len(there))}
+            wanted = splits.get(split, len(there))
+            if wanted > len(there):
+                what = "%s and its like hold %d images for %s, and %d are asked for: all are taken"
+                log.warning(what, files[0].path, len(there), split, wanted)
+            sizes = {split: min(wanted, len(there))}
             dealt = proportional_splits(labels_N[there], sizes, np.random.default_rng(seed))
         else:
             sizes = {key: n for key, n in splits.items() if key not in of_file_N}
@@ -70,6 +82,7 @@ def read_packed(
             if "report" in of_file_N:
                 dealt[dealt == "report"] = UNUSED
         splits_N[there] = dealt
+    tell_of_absent_classes(files[0].path, labels_N, splits_N, classes)
     used = np.flatnonzero(splits_N != UNUSED)
     ids = tuple(listed[i].id for i in used)
     images = _decoded(files, ids, classes, size)

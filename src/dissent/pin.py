@@ -32,7 +32,8 @@ OLDER = {
 # Ways of a card to name no licence.
 NO_LICENCE = (None, "other", "unknown")
 # A file of a data set, on a line of its own in a run file.
-LINE = re.compile(r"(?P<before> *- \{location: )(?P<url>[^,} ]+)(?P<after>[,}].*)")
+LINE = re.compile(r"(?P<before> *- \{location: )(?P<url>[^,} \"']+)(?P<after>[,}].*)")
+DIGEST = re.compile(r", *sha256: *(?P<digest>[0-9a-f]{64})")
 DATA = "datasets/"
 
 log = logging.getLogger("dissent")
@@ -111,7 +112,7 @@ def pin_run(path: Path) -> None:
         found = LINE.fullmatch(line)
         url = found["url"] if found else ""
         if not re.fullmatch(hub.UNPINNED, url):
-            if re.search(rf"location: *{hub.UNPINNED}", line):
+            if re.search(rf"location: *[\"']?{hub.UNPINNED}", line):
                 raise InputError(
                     f"{path}, line {number}: should be one line, '- {{location: https://...}}', to "
                     "be pinned"
@@ -123,8 +124,15 @@ def pin_run(path: Path) -> None:
             infos[repository] = ask(repository)
         for file in matching(infos[repository], wanted, repository):
             of_file = pin(f"{repository}/{file}", infos[repository], file)
+            given = DIGEST.search(found["after"])
+            if given and given["digest"] != of_file["sha256"]:
+                raise InputError(
+                    f"{path}, line {number}: has sha256 {given['digest']}, and the hub has other "
+                    f"bytes now, {of_file['sha256']}: leave it out to take those"
+                )
             pin_of_line = f"{of_file['location']}, sha256: {of_file['sha256']}"
-            pinned.append(f"{found['before']}{pin_of_line}{found['after']}")
+            after = DIGEST.sub("", found["after"])
+            pinned.append(f"{found['before']}{pin_of_line}{after}")
             n += 1
     with atomic(path) as temporary:
         temporary.write_text("\n".join(pinned), encoding="utf-8", newline="")

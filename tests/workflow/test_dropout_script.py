@@ -54,6 +54,7 @@ def arguments(tmp_path_factory):
         checkpoint=[small_checkpoint(folder / "model.safetensors")],
         settings=[SETTINGS],
         threads=1,
+        gpus=0,
         output=[folder / "photo" / "higher-head-rate.safetensors"],
     )
 

@@ -83,6 +83,7 @@ def arguments(tmp_path_factory):
         seeds=2,
         recipe=RECIPE,
         threads=1,
+        gpus=0,
         output=[folder / "task" / f"{place}.safetensors" for place in PLACES],
     )
 
@@ -227,6 +228,7 @@ def refit(arguments, fine_tuned):
         shift=6,
         changed_by=[],
         threads=1,
+        gpus=0,
         output_ensemble=folder / "letters" / "ensemble.safetensors",
         output_shifted=folder / "letters" / "shifted.safetensors",
         level=0.95,

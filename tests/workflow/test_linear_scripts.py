@@ -67,6 +67,7 @@ def arguments(tmp_path_factory):
         "held_out": "textured",
         "checkpoint": checkpoints[0],
         "threads": 1,
+        "gpus": 0,
     }
 
 

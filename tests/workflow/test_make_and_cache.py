@@ -95,6 +95,9 @@ def test_kinds_that_need_another_file_say_so(kind, option):
         apart_from=None,
         location=None,
         breakers=None,
+        files=[],
+        classes=None,
+        domains=[],
     )
     with pytest.raises(InputError, match=f"kind {kind} needs --{option}: give it"):
         load("data/make_dataset.py").make(given)

@@ -127,6 +127,12 @@ for model, row in MODELS.items():
             checkpoint_file(model),
         )
 
+    # The tokenizer of another folder, if theirs is there.
+    if TEXT_MODELS.tokenizer and not TEXT_MODELS.tokenizer.revision:
+        there = Path(TEXT_MODELS.tokenizer.location)
+        named = (hub.TOKENIZER, *hub.WORDS)
+        files += [str(there / name) for name in named if (there / name).is_file()]
+
     rule:
         name:
             f"import_{model}"

@@ -23,6 +23,7 @@ rule connect_images:
     threads: RUN.threads
     resources:
         mem_mb=2000,
+        runtime=RUNTIME,
         gpu=RUN.gpus,
     params:
         models=CONNECTED_IMAGES.models,

@@ -36,6 +36,7 @@ for batch, members in batches(ASKED).items() if EVALUATED else ():
         threads: RUN.threads
         resources:
             mem_mb=2000,
+            runtime=RUNTIME,
             gpu=RUN.gpus,
         params:
             folder=f"{RESULTS}/logits",

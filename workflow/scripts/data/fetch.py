@@ -13,7 +13,7 @@ from dissent.provenance import facts
 
 def main(arguments: argparse.Namespace) -> None:
     pin = arguments.sha256 or None
-    if not (pin or arguments.page or re.search(COMMIT, arguments.url)):
+    if not (pin or arguments.page or re.fullmatch(COMMIT, arguments.url)):
         raise unpinned(arguments.url)
     if arguments.page and not in_mirror(arguments.url, pin):
         place = f"{local_path(arguments.url)} in the folder that {MIRROR} names"
