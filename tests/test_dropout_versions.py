@@ -21,7 +21,7 @@ from dissent.dropout_training import (
     start_of,
     training_batches,
 )
-from dissent.dropout_versions import Task, fine_tune_family, take_statistics
+from dissent.dropout_versions import Task, fine_tune_family, outcome_of, take_statistics
 from dissent.files import sha256
 from small_domains import CARD, CLASSES, small_checkpoint, small_examples
 
@@ -204,6 +204,40 @@ def test_a_run_does_not_depend_on_the_others(family, checkpoint, examples, held)
         np.testing.assert_array_equal(
             alone.true_log_probability_EN[i], family.true_log_probability_EN[j]
         )
+
+
+def assert_same(made, family):
+    assert made.entries == family.entries
+    assert made.curves == family.curves
+    for name in ("predicted_EN", "true_log_probability_EN", "confidence_EN"):
+        np.testing.assert_array_equal(getattr(made, name), getattr(family, name))
+
+
+def test_a_family_goes_on_after_the_runs_that_are_kept(
+    family, checkpoint, examples, held, tmp_path, monkeypatch
+):
+    given = ("fine-tuning", checkpoint, examples, held, SETTINGS, tmp_path)
+    made = []
+
+    def until_killed(model, run, *rest, **options):
+        if len(made) == 3:
+            raise KeyboardInterrupt
+        made.append(run)
+        return outcome_of(model, run, *rest, **options)
+
+    monkeypatch.setattr(dropout_versions, "outcome_of", until_killed)
+    with pytest.raises(KeyboardInterrupt):
+        fine_tune_family(*given)
+    whole = sorted(tmp_path.iterdir())[1]
+    whole.write_bytes(whole.read_bytes()[:-9])
+    made.clear()
+    with pytest.raises(KeyboardInterrupt):
+        fine_tune_family(*given)
+    assert made == [Run(**RUNS[at]) for at in (1, 3, 4)]
+    for left in ([5, 6, 7], []):
+        made.clear()
+        assert_same(fine_tune_family(*given), family)
+        assert made == [Run(**RUNS[at]) for at in left]
 
 
 @pytest.fixture

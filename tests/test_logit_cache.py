@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 from timm.data import create_transform, resolve_data_config
 
-from dissent import encoded_images, image_views, logit_cache, logit_parts
+from dissent import encoded_images, image_views, logit_cache, parts
 from dissent.classifiers import Card, load_checkpoint, save_checkpoint
 from dissent.commandline import InputError
 from dissent.encoded_images import by_label, images_beside, write_images
@@ -44,7 +44,7 @@ def data(tmp_path, images):
 
 @pytest.fixture(autouse=True)
 def small_parts(tmp_path, monkeypatch):
-    monkeypatch.setattr(logit_parts, "FOLDER", tmp_path / "parts")
+    monkeypatch.setattr(parts, "FOLDER", tmp_path / "parts")
     monkeypatch.setattr(logit_cache, "BATCHES_PER_PART", 2)
 
 

@@ -141,7 +141,7 @@ def read_runs(path: str | os.PathLike, examples: Examples) -> Runs:
         predicted_EN=tensors["predicted"],
         true_log_probability_EN=tensors["true_log_probability"],
         confidence_EN=tensors["confidence"],
-        curves=tuple(_curve(**curve) for curve in header["curves"]),
+        curves=tuple(curve_of(**curve) for curve in header["curves"]),
     )
 
 
@@ -149,5 +149,6 @@ def _entry(run: dict | None, **rest) -> Entry:
     return Entry(run=Run(**run) if run else None, **rest)
 
 
-def _curve(run: dict, **accuracies: Sequence[float]) -> Curve:
+def curve_of(run: dict, **accuracies: Sequence[float]) -> Curve:
+    """A curve from what `asdict` made of it, also by way of JSON."""
     return Curve(Run(**run), **{name: tuple(values) for name, values in accuracies.items()})

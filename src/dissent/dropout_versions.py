@@ -41,6 +41,7 @@ from dissent.examples import Examples
 from dissent.files import sha256
 from dissent.finetuning import STATISTICS_IMAGES, to_device
 from dissent.progress import log, progress
+from dissent.run_outcomes import Outcome, keep, kept
 from dissent.weight_averages import State, add_to_mean, copy_of
 
 SCRATCH = "scratch"
@@ -61,21 +62,6 @@ class Task:
         return np.concatenate([*self.held.report.values(), self.held.unseen])
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """A run's accuracies at its checkpoints, what its versions say, and its selected weights.
-
-    `logits` [N, C] are of the reported examples; `step` is that of the selected checkpoint, and
-    `finite` says whether its logits are numbers.
-    """
-
-    curve: Curve
-    step: int
-    logits: dict[str, np.ndarray]
-    weights: State
-    finite: bool
-
-
 @dataclass
 class Together:
     """The selected checkpoints of runs so far: sum of logits, mean of weights, of how many.
@@ -90,11 +76,18 @@ class Together:
 
 
 def fine_tune_family(
-    family: str, checkpoint: Path, examples: Examples, held: HeldOut, settings: Mapping[str, Any]
+    family: str,
+    checkpoint: Path,
+    examples: Examples,
+    held: HeldOut,
+    settings: Mapping[str, Any],
+    parts: Path | None = None,
 ) -> Runs:
     """Fine-tune a checkpoint once for each of the settings' runs, without the held-out domain.
 
-    In the family `scratch` the checkpoint gives the architecture alone, and there is no
+    What comes of each run is kept in the folder `parts`, if one is given, and taken from there if
+    it is there: what else decides on it must be in the folder's name (`parts.folder_of`). In the
+    family `scratch` the checkpoint gives the architecture alone, and there is no
     all-average: networks that were initialised separately have no meaningful one.
     """
     scratch = family == SCRATCH
@@ -106,12 +99,17 @@ def fine_tune_family(
     curves: list[Curve] = []
     of_all: dict[tuple[float, float], Together] = {}
     runs = [Run(**run) for run in settings["runs"]]
-    for run in progress(runs, f"{family} without {held.domain}"):
-        if scratch:
-            model = from_scratch(card, held.domain, run.seed)
-        else:
-            model.load_state_dict(start)
-        outcome = outcome_of(model, run, task, live=scratch)
+    for number, run in enumerate(progress(runs, f"{family} without {held.domain}")):
+        path = parts / f"{number:04d}.safetensors" if parts else None
+        outcome = kept(path) if path else None
+        if outcome is None:
+            if scratch:
+                model = from_scratch(card, held.domain, run.seed)
+            else:
+                model.load_state_dict(start)
+            outcome = outcome_of(model, run, task, live=scratch)
+            if path:
+                keep(path, outcome)
         curves.append(outcome.curve)
         for version, logits_NC in outcome.logits.items():
             step = outcome.step if version == "selected" else None

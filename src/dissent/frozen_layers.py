@@ -89,7 +89,8 @@ def states_after(model: nn.Module, frozen: int, batch: dict[str, torch.Tensor]) 
 def hidden_batches(model: nn.Module, batches: Iterable, frozen: int) -> Batches:
     """Batches for `top_of(model, frozen)`, from batches for the model; without dropout.
 
-    Raises InputError as `top_of` does.
+    They are in main memory, as those of many examples are more than a GPU holds. Raises InputError
+    as `top_of` does.
     """
     check_frozen(model, frozen)
     if not frozen:
@@ -99,7 +100,10 @@ def hidden_batches(model: nn.Module, batches: Iterable, frozen: int) -> Batches:
         (
             positions_n,
             # Cloned, as no gradient can be taken of what is made from tensors of inference mode.
-            {"hidden": states_after(model, frozen, batch).clone(), "mask": batch["attention_mask"]},
+            {
+                "hidden": states_after(model, frozen, batch).cpu().clone(),
+                "mask": batch["attention_mask"],
+            },
         )
         for positions_n, batch in batches
     ]

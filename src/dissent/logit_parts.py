@@ -1,11 +1,8 @@
 """What a job that caches logits has so far: a part for every so many examples, kept on the disk.
 
-So a job that is killed goes on where it was. Parts lie in a folder whose name is of all that
-decides on the files that they will become: others are never taken for them.
+So a job that is killed goes on where it was.
 """
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,9 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from dissent.files import atomic
 from dissent.logits import Key, write_tensors
-
-# Not beside the outputs: Snakemake deletes those of a job that fails.
-FOLDER = Path(".parts")
+from dissent.parts import folder_of
 
 Columns = Mapping[str, np.ndarray]
 
@@ -38,8 +33,7 @@ class Parts:
         self.starts = range(0, n_examples, step)
         self.sizes = [min(step, n_examples - start) for start in self.starts]
         decisive = [*map(asdict, keys), list(map(str, outputs)), n_examples, step, *more]
-        text = json.dumps(decisive, sort_keys=True)
-        self.folder = FOLDER / hashlib.sha256(text.encode()).hexdigest()[:32]
+        self.folder = folder_of(*decisive)
 
     def path(self, index: int) -> Path:
         """Where a part lies."""

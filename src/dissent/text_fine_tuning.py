@@ -76,11 +76,11 @@ def fine_tune_family(
     body = f"{model.base_model_prefix}."
     load_into(model, {name: w for name, w in weights.items() if name.startswith(body)})
     set_dropout(model, settings["dropout"])
+    model.to(own_device())
     tokens = tokenise(card, [examples.sentences[at] for at in train])
     feed = feeder(model, tokens, settings["frozen_layers"])
     labels_N = torch.from_numpy(examples.labels[train])
-    # The frozen layers have done their work.
-    top = top_of(model, settings["frozen_layers"]).to(own_device())
+    top = top_of(model, settings["frozen_layers"])
     pretrained = {name: tensor.clone() for name, tensor in top.state_dict().items()}
     states = {}
     for member in members:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import itertools
+import shutil
 from argparse import Namespace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from dissent import dropout_versions, parts
 from dissent.commandline import InputError
 from dissent.domains import leave_out
 from dissent.dropout_runs import read_runs
@@ -38,7 +40,8 @@ SETTINGS = {
 
 
 @pytest.fixture(autouse=True)
-def restored():
+def restored(tmp_path, monkeypatch):
+    monkeypatch.setattr(parts, "FOLDER", tmp_path / "parts")
     yield
     torch.use_deterministic_algorithms(False)
 
@@ -78,6 +81,37 @@ def test_what_is_written_is_what_the_runs_say_and_nothing_else(arguments):
     assert written.curves == expected.curves
     for name in ("positions_N", "predicted_EN", "true_log_probability_EN", "confidence_EN"):
         np.testing.assert_array_equal(getattr(written, name), getattr(expected, name))
+
+
+def test_runs_are_kept_while_their_job_lasts(arguments, tmp_path, monkeypatch):
+    """Of a job that fails all files are deleted: what it goes on from lies elsewhere."""
+    (output,) = arguments.output
+    twice = {"family": ["higher-head-rate", "poorer-model"], "settings": [SETTINGS] * 2}
+    twice |= {"checkpoint": arguments.checkpoint * 2}
+    twice |= {"output": [output, tmp_path / "not-a-folder" / "poorer.safetensors"]}
+    (tmp_path / "not-a-folder").touch()
+    with pytest.raises(OSError, match="not-a-folder"):
+        FINE_TUNE.main(changed(arguments, **twice))
+    runs = sorted((tmp_path / "parts").glob("*/*.safetensors"))
+    assert len({run.parent for run in runs}) == 2
+    assert len(runs) == 2 * len(SETTINGS["runs"])
+    expected = output.read_bytes()
+    output.unlink()
+    monkeypatch.setattr(dropout_versions, "outcome_of", None)
+    FINE_TUNE.main(arguments)
+    assert output.read_bytes() == expected
+    assert len({run.parent for run in runs if run.exists()}) == 1
+
+
+@pytest.mark.parametrize(
+    "change", [{"held_out": "sketch"}, {"settings": [SETTINGS | {"masks": 2}]}]
+)
+def test_runs_of_other_settings_are_not_taken(arguments, tmp_path, monkeypatch, change):
+    monkeypatch.setattr(shutil, "rmtree", lambda _: None)
+    other = changed(arguments, output=[tmp_path / "one.safetensors"])
+    FINE_TUNE.main(other)
+    FINE_TUNE.main(changed(other, **change))
+    assert len(list((tmp_path / "parts").iterdir())) == 2
 
 
 @pytest.mark.parametrize("family", ["fine-tuning", "scratch"])

@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import shutil
+from importlib.metadata import version
 from pathlib import Path
 
 from dissent import commandline
@@ -10,15 +12,19 @@ from dissent.domains import leave_out
 from dissent.dropout_runs import write_runs
 from dissent.dropout_versions import fine_tune_family
 from dissent.examples import read_examples
-from dissent.files import write_table
+from dissent.files import sha256, write_table
 from dissent.interpolation import interpolate
 from dissent.linear_fine_tuning import fit_family
+from dissent.parts import folder_of
 
 
 def main(arguments: argparse.Namespace) -> None:
     use(arguments.threads, arguments.gpus)
     examples = read_examples(arguments.data)
     held = leave_out(examples, arguments.held_out)
+    libraries = {name: version(name) for name in ("timm", "torch")}
+    data = sha256(arguments.data)
+    kept = []
     jobs = zip(
         *(arguments.family, arguments.checkpoint, arguments.settings, arguments.output),
         strict=True,
@@ -30,8 +36,13 @@ def main(arguments: argparse.Namespace) -> None:
         if family == "linear":
             runs = fit_family(checkpoint, examples, held, settings)
         else:
-            runs = fine_tune_family(family, checkpoint, examples, held, settings)
+            decisive = (family, sha256(checkpoint), data, held.domain, settings, libraries)
+            kept.append(folder_of(*decisive))
+            runs = fine_tune_family(family, checkpoint, examples, held, settings, kept[-1])
         write_runs(output, runs, examples)
+    # Not before: where a job fails, the files of all its families are deleted.
+    for parts in kept:
+        shutil.rmtree(parts)
 
 
 if __name__ == "__main__":
