@@ -21,6 +21,23 @@ settings.register_profile("dissent", deadline=None, suppress_health_check=[Healt
 settings.load_profile("dissent")
 
 
+@pytest.fixture
+def pretended_gpu(monkeypatch):
+    """The code's own device is one that is not the CPU, as far as that goes without a GPU."""
+    import torch.optim.optimizer as optimizer
+
+    from pretended_gpu import DEVICE, PretendedGpu
+
+    # Optimisers that work in one go ask for devices by name.
+    by_name = "_get_fused_kernels_supported_devices"
+    monkeypatch.setattr(optimizer, by_name, lambda: ["cpu", DEVICE.type])
+    for name, module in list(sys.modules.items()):
+        if name.startswith("dissent.") and hasattr(module, "own_device"):
+            monkeypatch.setattr(module, "own_device", lambda: DEVICE)
+    with PretendedGpu():
+        yield
+
+
 @pytest.fixture(scope="session")
 def mirror() -> Path:
     """The folder of the published files, laid out as DISSENT_MIRROR says; none need have it."""

@@ -240,6 +240,21 @@ def test_a_family_goes_on_after_the_runs_that_are_kept(
         assert made == [Run(**RUNS[at]) for at in left]
 
 
+@pytest.mark.parametrize("name", ["fine-tuning", "scratch"])
+def test_on_a_gpu_it_is_the_same(
+    family, checkpoint, examples, held, tmp_path, name, pretended_gpu, monkeypatch
+):
+    given = (name, checkpoint, examples, held, SETTINGS, tmp_path)
+    there = fine_tune_family(*given)
+    if name == "fine-tuning":
+        assert there.entries == family.entries
+        np.testing.assert_allclose(
+            there.true_log_probability_EN, family.true_log_probability_EN, rtol=1e-3, atol=1e-4
+        )
+    monkeypatch.setattr(dropout_versions, "outcome_of", None)
+    assert_same(fine_tune_family(*given), there)
+
+
 @pytest.fixture
 def seen(monkeypatch):
     """The inputs and labels of every batch, by run."""

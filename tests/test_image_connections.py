@@ -86,6 +86,15 @@ def mixed(first, second, share):
     return model
 
 
+def test_on_a_gpu_it_is_the_same(checkpoints, families, pretended_gpu):
+    for there, here in zip(connect(checkpoints, EXAMPLES, SETTINGS), families, strict=True):
+        for name in ("loss_PGN", "distance_P"):
+            one, other = getattr(there, name), getattr(here, name)
+            assert one.keys() == other.keys()
+            for key in one:
+                np.testing.assert_allclose(one[key], other[key], rtol=1e-3, atol=1e-4)
+
+
 def test_losses_on_paths_and_logits_are_those_of_networks_mixed_by_hand(checkpoints, families):
     separate = families[0]
     positions = separate.interpolation_positions_N

@@ -91,6 +91,11 @@ def table(checkpoint, examples, held):
     return interpolate(checkpoint, examples, held, SETTINGS)
 
 
+def test_on_a_gpu_it_is_the_same(table, checkpoint, examples, held, pretended_gpu):
+    there = interpolate(checkpoint, examples, held, SETTINGS)
+    pd.testing.assert_frame_equal(there, table, rtol=1e-3, atol=1e-4)
+
+
 @pytest.fixture(scope="module")
 def start(checkpoint, examples, held):
     """The network that every way starts at, and the images it learns from."""

@@ -284,6 +284,15 @@ def fitted(checkpoint, examples):
     )
 
 
+def test_on_a_gpu_it_is_the_same(fitted, checkpoint, examples, pretended_gpu):
+    held = leave_out(examples, HELD_OUT)
+    there = fit_family(checkpoint, examples, held, SETTINGS | {"runs": GRID})
+    assert there.entries == fitted.entries
+    np.testing.assert_allclose(
+        there.true_log_probability_EN, fitted.true_log_probability_EN, rtol=1e-3, atol=1e-4
+    )
+
+
 def test_every_run_has_its_selected_and_last_checkpoint(fitted, examples):
     runs = [Run(**run) for run in GRID]
     assert [curve.run for curve in fitted.curves] == runs

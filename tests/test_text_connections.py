@@ -109,6 +109,18 @@ def found(networks) -> Connections:
     return connect("orders", networks, PAIRS, MIXED, [HEURISTICS], SETTINGS)
 
 
+def test_on_a_gpu_it_is_the_same(found, start, tmp_path, pretended_gpu):
+    networks = fine_tuned_networks(start, family_file(start, tmp_path))
+    there = connect("orders", networks, PAIRS, MIXED, [HEURISTICS], SETTINGS)
+    close = {"rtol": 1e-3, "atol": 1e-4}
+    np.testing.assert_allclose(there.sharpness_M, found.sharpness_M, **close)
+    for name in ("loss_PGN", "distance_P", "path_losses_PGN"):
+        one, other = getattr(there, name), getattr(found, name)
+        assert one.keys() == other.keys()
+        for key in one:
+            np.testing.assert_allclose(one[key], other[key], **close)
+
+
 def full_model(networks: Networks, start, states, shares) -> torch.nn.Module:
     """The whole network, with the sum of states times shares: the start's below them."""
     weights, card = load_text(start)

@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from dissent.devices import own_device
+from dissent.devices import moved, own_device
 from dissent.dropout_runs import Curve, curve_of
 from dissent.files import atomic
 from dissent.weight_averages import State
@@ -60,17 +60,17 @@ def kept(path: Path) -> Outcome | None:
     if not path.exists():
         return None
     try:
-        with safe_open(path, "pt", device=str(own_device())) as file:
+        with safe_open(path, "pt") as file:
             header = json.loads(file.metadata()["outcome"])
             tensors = {name: file.get_tensor(name) for name in list(file.keys())}
     except SafetensorError:
         return None
 
-    logits = {name: tensors[LOGITS + name].cpu().numpy() for name in header.pop("versions")}
+    logits = {name: tensors[LOGITS + name].numpy() for name in header.pop("versions")}
     weights = {
         name.removeprefix(WEIGHTS): tensor
         for name, tensor in tensors.items()
         if name.startswith(WEIGHTS)
     }
     curve = curve_of(**header.pop("curve"))
-    return Outcome(curve=curve, logits=logits, weights=weights, **header)
+    return Outcome(curve=curve, logits=logits, weights=moved(weights, own_device()), **header)

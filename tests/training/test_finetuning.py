@@ -100,6 +100,19 @@ def weights_after(checkpoint, run, task, recipe=RECIPE):
     return {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
 
+@pytest.mark.parametrize("architecture", ["test_resnet", "test_vit"])
+def test_on_a_gpu_it_is_the_same(tmp_path, task, architecture, request):
+    start = pretrained(tmp_path / "model.safetensors", architecture)
+
+    def said():
+        model, card = next(fine_tune(start, [RUN], *task, CLASSES, RECIPE))
+        return log_probabilities(model, task[0], card["preprocessing"])
+
+    here = said()
+    request.getfixturevalue("pretended_gpu")
+    np.testing.assert_allclose(said(), here, rtol=1e-3, atol=1e-4)
+
+
 def assert_equal(one, other):
     assert one.keys() == other.keys()
     for name in one:
