@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dissent import logit_parts
+from dissent import parts
 from dissent.classifiers import Card, build, save_checkpoint
 from dissent.commandline import InputError
 from dissent.encoded_images import by_label, images_beside, write_images
@@ -41,7 +41,7 @@ def checkpoint(path, classes, view=VIEW):
 
 @pytest.fixture
 def arguments(tmp_path, monkeypatch):
-    monkeypatch.setattr(logit_parts, "FOLDER", tmp_path / "parts")
+    monkeypatch.setattr(parts, "FOLDER", tmp_path / "parts")
     rng = np.random.default_rng(0)
     images = [Encoded(f"{label}.jpg", encoded(rng), label) for label in ("cat", "dog")]
     data = tmp_path / "pets.safetensors"
@@ -64,7 +64,7 @@ def test_classes_are_found_by_their_names(arguments):
     opened = open_predictions([arguments.output / "pets/mine.safetensors"], examples, "logits")
     assert opened["mine"].key.label_map == ["cat", "dog"]
     assert opened["mine"]["logits"].shape == (2, 2)
-    assert not any((logit_parts.FOLDER).iterdir())
+    assert not any(parts.FOLDER.iterdir())
     assert opened["mine"].key.preprocessing == {**VIEW, "mean": [0.5] * 3, "std": [0.2] * 3}
 
 
