@@ -34,8 +34,9 @@ def pretended_gpu(monkeypatch):
     for name, module in list(sys.modules.items()):
         if name.startswith("dissent.") and hasattr(module, "own_device"):
             monkeypatch.setattr(module, "own_device", lambda: DEVICE)
-    with PretendedGpu():
+    with PretendedGpu() as gpu:
         yield
+    assert gpu.computed, "nothing was computed on the device"
 
 
 @pytest.fixture(scope="session")

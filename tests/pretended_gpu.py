@@ -46,6 +46,10 @@ class OnGpu(torch.Tensor):
 class PretendedGpu(TorchDispatchMode):
     """While this lasts, tensors can be moved to `DEVICE`, and be computed there."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.computed = 0
+
     def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
         leaves = tree_leaves((args, kwargs))
         tensors = [leaf for leaf in leaves if isinstance(leaf, torch.Tensor)]
@@ -55,6 +59,7 @@ class PretendedGpu(TorchDispatchMode):
             return operation(*args, **(kwargs or {}))
         if not named and to_gpu and not may_mix(operation, tensors):
             raise RuntimeError(f"{operation}: tensors on different devices")
+        self.computed += not named
         with torch.inference_mode(False), torch.no_grad():
             made = operation(*tree_map(within, args), **tree_map(within, kwargs or {}))
             known = {id(within(tensor)): tensor for tensor in tensors}

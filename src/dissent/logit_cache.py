@@ -60,7 +60,7 @@ def cache_together(
     images = Views(images_beside(data), examples.spans_N2, examples.ids, views)
     keys = [member.key for member in members]
     step = BATCHES_PER_PART * batch_size
-    parts = Parts(keys, outputs, len(images), step, batch_size, keep_features)
+    parts = Parts(keys, outputs, len(images), step, batch_size, keep_features, device.type)
     start = end = parts.examples_done()
     held: list[dict[str, list]] = [{} for _ in members]
     loader = batches(images, start, batch_size, workers, device.type == "cuda")

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sys
+from functools import cache
 from pathlib import Path
 
 from dissent.files import sha256
@@ -20,8 +21,12 @@ def folder_of(*decisive: object) -> Path:
     return FOLDER / hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
+@cache
 def _code() -> dict[str, str]:
-    """The sha256 of each module of this package that is loaded."""
+    """The sha256 of each module of this package that is loaded.
+
+    Taken once, as files that are edited while a job lasts are not what it has loaded.
+    """
     return {
         name: sha256(module.__file__)
         for name, module in sys.modules.items()

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from dissent import dropout_versions, parts
+from dissent.classifiers import load_checkpoint, save_checkpoint
 from dissent.commandline import InputError
 from dissent.domains import leave_out
 from dissent.dropout_runs import read_runs
@@ -103,14 +104,30 @@ def test_runs_are_kept_while_their_job_lasts(arguments, tmp_path, monkeypatch):
     assert len({run.parent for run in runs if run.exists()}) == 1
 
 
-@pytest.mark.parametrize(
-    "change", [{"held_out": "sketch"}, {"settings": [SETTINGS | {"masks": 2}]}]
-)
+def other_data(images, labels_N, groups_N):
+    images[groups_N == "sketch"] = 0
+
+
+@pytest.mark.parametrize("change", ["held_out", "settings", "data", "checkpoint", "version"])
 def test_runs_of_other_settings_are_not_taken(arguments, tmp_path, monkeypatch, change):
-    monkeypatch.setattr(shutil, "rmtree", lambda _: None)
-    other = changed(arguments, output=[tmp_path / "one.safetensors"])
-    FINE_TUNE.main(other)
-    FINE_TUNE.main(changed(other, **change))
+    monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)
+    of_one = changed(arguments, output=[tmp_path / "one.safetensors"])
+    FINE_TUNE.main(of_one)
+    if change == "held_out":
+        of_one.held_out = "sketch"
+    elif change == "settings":
+        of_one.settings = [SETTINGS | {"masks": 2}]
+    elif change == "data":
+        of_one.data = tmp_path / "noise.safetensors"
+        write_examples(of_one.data, small_examples(other_data))
+    elif change == "checkpoint":
+        model, card = load_checkpoint(of_one.checkpoint[0])
+        torch.nn.init.zeros_(model.conv1[0].weight)
+        of_one.checkpoint = [tmp_path / "zero.safetensors"]
+        save_checkpoint(of_one.checkpoint[0], model, card)
+    else:
+        monkeypatch.setattr(FINE_TUNE, "version", lambda _: "0")
+    FINE_TUNE.main(of_one)
     assert len(list((tmp_path / "parts").iterdir())) == 2
 
 

@@ -19,11 +19,11 @@ from dissent.parts import folder_of
 
 
 def main(arguments: argparse.Namespace) -> None:
-    use(arguments.threads, arguments.gpus)
+    device = use(arguments.threads, arguments.gpus)
     examples = read_examples(arguments.data)
     held = leave_out(examples, arguments.held_out)
     libraries = {name: version(name) for name in ("timm", "torch")}
-    data = sha256(arguments.data)
+    of_all = (sha256(arguments.data), held.domain, libraries, device.type)
     kept = []
     jobs = zip(
         *(arguments.family, arguments.checkpoint, arguments.settings, arguments.output),
@@ -36,13 +36,12 @@ def main(arguments: argparse.Namespace) -> None:
         if family == "linear":
             runs = fit_family(checkpoint, examples, held, settings)
         else:
-            decisive = (family, sha256(checkpoint), data, held.domain, settings, libraries)
-            kept.append(folder_of(*decisive))
+            kept.append(folder_of(family, sha256(checkpoint), settings, *of_all))
             runs = fine_tune_family(family, checkpoint, examples, held, settings, kept[-1])
         write_runs(output, runs, examples)
     # Not before: where a job fails, the files of all its families are deleted.
     for parts in kept:
-        shutil.rmtree(parts)
+        shutil.rmtree(parts, ignore_errors=True)
 
 
 if __name__ == "__main__":

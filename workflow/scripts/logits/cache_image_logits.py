@@ -40,7 +40,7 @@ def main(arguments: argparse.Namespace) -> None:
         parts.append(folder)
     # Not before: where a job fails, the files of all its data sets are deleted.
     for folder in parts:
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def member(
