@@ -63,17 +63,18 @@ class PretendedGpu(TorchDispatchMode):
         with torch.inference_mode(False), torch.no_grad():
             made = operation(*tree_map(within, args), **tree_map(within, kwargs or {}))
             known = {id(within(tensor)): tensor for tensor in tensors}
-            return tree_map(lambda leaf: self.without(leaf, known, to_gpu), made)
+            return tree_map(lambda leaf: outside(leaf, known, to_gpu), made)
 
-    def without(self, leaf, known, to_gpu):
-        """What an operation returns, where it belongs; what it was given and changed, itself."""
-        if not isinstance(leaf, torch.Tensor):
-            return leaf
-        if (given := known.get(id(leaf))) is not None:
-            if isinstance(given, OnGpu) == to_gpu:
-                return given
-            leaf = leaf.clone()
-        return OnGpu(leaf) if to_gpu else leaf
+
+def outside(leaf, known: dict[int, torch.Tensor], to_gpu: bool):
+    """What an operation returns, where it belongs; what it was given and changed, itself."""
+    if not isinstance(leaf, torch.Tensor):
+        return leaf
+    if (given := known.get(id(leaf))) is not None:
+        if isinstance(given, OnGpu) == to_gpu:
+            return given
+        leaf = leaf.clone()
+    return OnGpu(leaf) if to_gpu else leaf
 
 
 def is_list(leaf) -> bool:
