@@ -31,7 +31,6 @@ if RUN.no_one_representation:
 if RUN.low_data_ensembles:
 
     include: "workflow/rules/low_data_ensembles.smk"
-    include: "workflow/rules/low_data_ensembles_figures.smk"
 
 
 if RUN.linear_connectivity:
