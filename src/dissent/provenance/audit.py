@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import yaml
+
 from dissent.commandline import InputError
 from dissent.files import sha256
 from dissent.provenance.comparison import changes, current_sha256, script_on_threads
@@ -18,6 +20,8 @@ from dissent.provenance.snakemake_internals import Job, differences, read_metada
 from dissent.provenance.tree import files_in
 
 EDITED, LOOSE = "edited, not committed", "not in git, not pinned"
+# As in the Snakefile.
+DEMO = "config/demo.yaml"
 REMAKE = "delete it and run the workflow"
 LINK = "120000"
 
@@ -233,11 +237,19 @@ def _git(*arguments: str, asked: bytes = b"") -> bytes:
     )
 
 
-def uncommitted(tracked: Mapping[str, bool], configfile: str | None = None) -> list[str]:
-    """The files that may shape results, by shaping the workflow at least, but are not in HEAD."""
+def uncommitted(tracked: Mapping[str, bool], files: Iterable[str] = ()) -> list[str]:
+    """What may shape results, by shaping the workflow at least, but is not in HEAD.
+
+    Files that git tracks, and those of `files` that it does not.
+    """
     found = [path for path, same in tracked.items() if not same and _may_shape_results(path)]
-    config = portable(configfile) if configfile else None
-    return found + ([config] if config and config not in tracked else [])
+    return found + [path for path in map(portable, files) if path not in tracked]
+
+
+def config_files(configfile: str | None) -> list[str]:
+    """The config of a run, by default the demo's, and its model table: no job's inputs."""
+    config = configfile or DEMO
+    return [config, yaml.safe_load(Path(config).read_text(encoding="utf-8"))["models"]]
 
 
 def _may_shape_results(path: str) -> bool:

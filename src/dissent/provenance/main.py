@@ -80,7 +80,9 @@ def audit_command(arguments: argparse.Namespace) -> None:
     findings += [
         *audit.integrity(records, made_by),
         *audit.currency(records, jobs, made_by),
-        *audit.closure(records, notes, audit.uncommitted(tracked, arguments.configfile)),
+        *audit.closure(
+            records, notes, audit.uncommitted(tracked, audit.config_files(arguments.configfile))
+        ),
         *audit.consistency(records, made_by, results),
     ]
     if arguments.replay:
