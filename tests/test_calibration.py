@@ -7,6 +7,7 @@ from sklearn.metrics import brier_score_loss, log_loss
 
 from dissent import calibration
 from dissent.commandline import InputError
+from dissent.confidence_bins import confidence_calibration_error
 
 
 def sample(seed=0, n=400, n_classes=7, temperature=1.0):
@@ -58,14 +59,14 @@ def test_calibration_error_of_confidences_matches_a_loop_over_bins(answers, n_bi
         place = next(b for b in range(n_bins) if confidence <= edges[b + 1])
         gaps[place] += confidence - correct
     confidence_N, correct_N = map(np.array, zip(*answers, strict=True))
-    found = calibration.confidence_calibration_error(confidence_N, correct_N, n_bins)
+    found = confidence_calibration_error(confidence_N, correct_N, n_bins)
     assert found == pytest.approx(sum(map(abs, gaps)) / len(answers), abs=1e-12)
 
 
 def test_calibration_error_of_confidences_is_that_of_the_scores():
     logits_NC, labels_N = sample()
     probability_NC = softmax(logits_NC.astype(np.float64), axis=1)
-    found = calibration.confidence_calibration_error(
+    found = confidence_calibration_error(
         probability_NC.max(axis=1), probability_NC.argmax(axis=1) == labels_N
     )
     expected = calibration.expected_calibration_error(logits_NC, labels_N)

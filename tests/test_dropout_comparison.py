@@ -22,7 +22,7 @@ from dissent.dropout_metrics import (
     methods_table,
     runs_table,
 )
-from dissent.method_comparison import difference_interval
+from dissent.welch_intervals import difference_interval
 from made_dropout_runs import SIZES, VERSIONS, grid, made_examples, made_family
 
 EXAMPLES = made_examples()

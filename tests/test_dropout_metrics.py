@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import accuracy_score
 
-from dissent.calibration import confidence_calibration_error
 from dissent.commandline import InputError
+from dissent.confidence_bins import confidence_calibration_error
 from dissent.dropout_metrics import (
     ALL_DOMAINS,
     curves_table,

@@ -11,7 +11,7 @@ import math
 import numpy as np
 from scipy import stats
 
-from dissent.method_comparison import variance_of_mean, welch_interval
+from dissent.welch_intervals import variance_of_mean, welch_interval
 
 ROUNDING = 1e-12  # so that permutations of equal value tie whatever the order of their sums
 LEAST_FOR_INTERVAL = 4  # Fisher's standard error is 1 / sqrt(n - 3)
@@ -122,7 +122,7 @@ def difference(
     """Mean accuracy of the large less that of the small cluster, with its interval.
 
     Variances over the networks of each cluster and over examples add up, with Student's t
-    (`method_comparison.welch_interval`). Others like a network that is a cluster by itself are
+    (`welch_intervals.welch_interval`). Others like a network that is a cluster by itself are
     taken to differ as much as those of the other cluster (Crawford and Howell 1998, The Clinical
     Neuropsychologist 12). NaN if both clusters are of one network.
     """

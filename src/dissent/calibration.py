@@ -8,6 +8,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, logsumexp
 
 from dissent.commandline import InputError
+from dissent.confidence_bins import confidence_calibration_error
 
 TEMPERATURES = 0.01, 100.0
 
@@ -54,24 +55,7 @@ def brier_score(logits_NC: np.ndarray, labels_N: np.ndarray, temperature: float 
 def expected_calibration_error(
     logits_NC: np.ndarray, labels_N: np.ndarray, temperature: float = 1.0, n_bins: int = 15
 ) -> float:
-    """Expected calibration error of the tempered probabilities (see the next function)."""
+    """Expected calibration error of the tempered probabilities (`confidence_calibration_error`)."""
     log_probability_NC = log_probabilities(logits_NC, temperature)
     correct_N = log_probability_NC.argmax(axis=1) == labels_N
     return confidence_calibration_error(np.exp(log_probability_NC.max(axis=1)), correct_N, n_bins)
-
-
-def confidence_calibration_error(
-    confidence_N: np.ndarray, correct_N: np.ndarray, n_bins: int = 15
-) -> float:
-    """Mean gap between top-label confidence and accuracy over bins (low, high] of equal width.
-
-    Each bin weighs as many examples as it holds (Guo et al. 2017).
-    """
-    gap_B = np.bincount(confidence_bin(confidence_N, n_bins), weights=confidence_N - correct_N)
-    return float(np.abs(gap_B).sum() / len(correct_N))
-
-
-def confidence_bin(confidence_N: np.ndarray, n_bins: int) -> np.ndarray:
-    """Number of each example's bin (low, high] of equal width, 1 to n_bins, int [N]."""
-    edges = np.linspace(0, 1, n_bins + 1)
-    return np.searchsorted(edges, confidence_N, side="left").clip(1, n_bins)

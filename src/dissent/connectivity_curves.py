@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from dissent.connected_families import Family
-from dissent.method_comparison import variance_of_mean, welch_interval
+from dissent.welch_intervals import variance_of_mean, welch_interval
 
 CURVES = ["family", "data", "pairing", "share", "loss", "low", "high", "n_pairs"]
 PLANES = ["family", "plane", "x", "y", "loss"]
@@ -89,7 +89,7 @@ def with_interval(
 
     Pairs that share a network are not independent: the variance over networks is that of leaving
     each out (the jackknife), of each side, and adds to that over examples, with Student's t
-    (`method_comparison.welch_interval`). The bootstrap over networks is too narrow for so few. NaN
+    (`welch_intervals.welch_interval`). The bootstrap over networks is too narrow for so few. NaN
     where no pair is left without one of the networks.
     """
     without_MG, networks = {}, np.unique(pairs_P2)

@@ -12,8 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from dissent import cluster_marks, dropout_figures, figures
-from dissent.low_data_figures import counted
+from dissent import cluster_marks, figures
 from dissent.tables import read_table
 
 TEXT = [
@@ -51,15 +50,9 @@ WITHOUT_CLUSTERS = "No clusters: too few models in the\nwindow, or all in one pl
 STRATEGY_AXIS = "accuracy on the strategy group (%)"
 
 
-def parser(description: str, **tables: str) -> ArgumentParser:
-    """Arguments of a figure of those tables, which say what each is of."""
-    options = {name.replace("_", "-"): help_text for name, help_text in tables.items()}
-    return dropout_figures.parser(description, **options)
-
-
 def strategy_parser(description: str, **tables: str) -> ArgumentParser:
-    """The same for a figure that names the group of examples which tells strategies apart."""
-    made = parser(description, **tables)
+    """`figures.parser` with the group of examples that tells strategies apart."""
+    made = figures.parser(description, **tables)
     made.add_argument(
         "--strategy",
         required=True,
@@ -149,25 +142,11 @@ def panels(n: int, height: float, columns: int = 3, **options) -> tuple[Figure, 
     return figure, list(grid.flat[:n])
 
 
-def absent(axes: Axes, reason: str) -> None:
-    """Say in a panel why nothing is drawn in it."""
-    axes.set_axis_off()
-    axes.text(0.5, 0.5, reason, transform=axes.transAxes, ha="center", va="center", color="0.3")
-
-
-def empty_figure(reason: str, run: str) -> Figure:
-    """A figure that says why there is none: a run may have too few models for it."""
-    figure, axes = pyplot.subplots(figsize=(figures.WIDTH, 1.5), layout="constrained")
-    absent(axes, reason)
-    figures.footnote(figure, run, "nothing to draw")
-    return figure
-
-
 def member_counts(members: pd.DataFrame) -> list[str]:
     """Lines on how many members of members.csv each family has, and how many are compared."""
     last = at_last_step(members)
     sizes = [
-        f"{family}: {counted(len(rows), 'model')}, {len(in_window(rows))} in the window"
+        f"{family}: {figures.counted(len(rows), 'model')}, {len(in_window(rows))} in the window"
         for family, rows in last.groupby("family", sort=False)
     ]
     return wrapped("; ".join(sizes))

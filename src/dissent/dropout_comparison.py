@@ -15,7 +15,8 @@ import pandas as pd
 from dissent.dropout_metrics import ALL_DOMAINS, AXES, axis_masks, equal_weights
 from dissent.dropout_runs import Entry, Runs
 from dissent.examples import Examples
-from dissent.method_comparison import STATISTICS, variance_of_mean, welch_interval
+from dissent.method_comparison import STATISTICS
+from dissent.welch_intervals import variance_of_mean, welch_interval
 
 GAINS = ["comparison", "held_out", "axis", "gain", "low", "high"]
 GAINS += ["n_domains", "n_seeds", "n_configurations", "n_images"]
@@ -182,7 +183,7 @@ def paired_interval(
 
     The gain that left out one domain is the unweighted mean over the domains its images are of
     (`groups`, by position). Variances over seeds, of each held-out domain, and over images, of each
-    domain, add up as in `method_comparison.difference_interval`. A report image serves in all
+    domain, add up as in `welch_intervals.difference_interval`. A report image serves in all
     settings that train on its domain, where runs share the start and much of their training images,
     so that its gains are correlated: they are added up first, and images are the draws. With one
     seed, images alone: for new images and these runs. NaN if there is no spread, or one image of a

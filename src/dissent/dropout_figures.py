@@ -1,10 +1,9 @@
 """What the figures of very large dropout share: looks of rates and methods, panels, footnotes."""
 
 import textwrap
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Callable, Iterable, Sequence
 from itertools import cycle
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,9 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from dissent import commandline, figures
+from dissent import figures
 from dissent.dropout_metrics import ALL_DOMAINS, CONFIGURATION, methods_table, mixtures_table
-from dissent.low_data_figures import counted, limits
 from dissent.tables import read_table
 
 TEXT = [
@@ -71,17 +69,6 @@ class Series(NamedTuple):
     rate: float
     version: str
     look: dict
-
-
-def parser(description: str, **tables: str) -> ArgumentParser:
-    """Arguments of a figure of those tables, which say what each is of."""
-    made = commandline.parser(description)
-    for name, help_text in tables.items():
-        made.add_argument(f"--{name}", required=True, type=Path, help=help_text)
-    made.add_argument("--run", required=True, help="name of the run")
-    made.add_argument("--level", required=True, type=float, help="coverage of the intervals")
-    made.add_argument("--output", required=True, nargs="+", type=Path, help="svg, pdf, png, csv")
-    return made
 
 
 def read(arguments: Namespace, *tables: str) -> list[pd.DataFrame]:
@@ -175,8 +162,8 @@ def scatter(
     first = table.iloc[0]
     axes.axvline(first["iid"], **GUIDE)
     axes.axhline(first["ood"], **GUIDE)
-    axes.set_xlim(limits(*(table[f"iid{end}"] for end in ("", "_low", "_high"))))
-    axes.set_ylim(limits(*(table[f"ood{end}"] for end in ("", "_low", "_high"))))
+    axes.set_xlim(figures.limits(*(table[f"iid{end}"] for end in ("", "_low", "_high"))))
+    axes.set_ylim(figures.limits(*(table[f"ood{end}"] for end in ("", "_low", "_high"))))
     axes.set(xlabel="i.i.d. accuracy (%)", ylabel="o.o.d. accuracy (%)")
     figures.percent(axes.xaxis, axes.yaxis)
     return table
@@ -247,7 +234,7 @@ def scatter_facts(
 def images(table: pd.DataFrame) -> str:
     """Of how many held-out domains and images a table with n_iid and n_ood is."""
     sizes = (f"{ends(table[f'n_{axis}'])} images {name}" for axis, name in AXES.items())
-    n_domains = counted(table["held_out"].nunique(), "held-out domain")
+    n_domains = figures.counted(table["held_out"].nunique(), "held-out domain")
     return f"{n_domains}, each with {' and '.join(sizes)}"
 
 
@@ -265,7 +252,8 @@ def counts(runs: pd.DataFrame, families: Iterable[str]) -> list[str]:
 def replicates(rows: pd.DataFrame) -> tuple[str, str]:
     """How many configurations and seeds rows of runs.csv or curves.csv are of."""
     n_configurations = len(rows[CONFIGURATION].drop_duplicates())
-    return counted(n_configurations, "configuration"), counted(rows["seed"].nunique(), "seed")
+    n_seeds = rows["seed"].nunique()
+    return figures.counted(n_configurations, "configuration"), figures.counted(n_seeds, "seed")
 
 
 def few_ticks(axes: Axes) -> None:

@@ -13,12 +13,12 @@ from math import prod
 import numpy as np
 import pandas as pd
 
-from dissent.calibration import confidence_bin
 from dissent.commandline import InputError
+from dissent.confidence_bins import confidence_bin
 from dissent.domains import domains
 from dissent.dropout_runs import Entry, Runs
 from dissent.examples import Examples
-from dissent.method_comparison import seeds_interval
+from dissent.welch_intervals import seeds_interval
 
 ALL_DOMAINS = "all domains"
 FAMILIES = (

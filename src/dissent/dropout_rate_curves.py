@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 
 from dissent import figures
 from dissent.dropout_figures import AXES, MEANS, PLAIN, counts, interval_note
-from dissent.low_data_figures import limits
 
 ARMS = (
     {"color": "black", "marker": "o", "linestyle": "-"},
@@ -43,7 +42,7 @@ def rate_curves(
             axes.plot(x, of_arm[axis], **{"markeredgecolor": "black"} | arm.look)
             best = of_arm[axis].idxmax()
             axes.plot(x[best], of_arm[axis][best], **RING, color=arm.look["color"])
-        axes.set_ylim(limits(*(table[f"{axis}{end}"] for end in ("", "_low", "_high"))))
+        axes.set_ylim(figures.limits(*(table[f"{axis}{end}"] for end in ("", "_low", "_high"))))
         axes.set_xlim(-0.4, len(places) - 0.6)
         axes.set_xticks([*places.values()], [f"{rate:g}" for rate in places])
         axes.set(xlabel="dropout rate", ylabel=f"{name} accuracy (%)")

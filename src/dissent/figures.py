@@ -3,6 +3,7 @@
 Importing this module replaces matplotlib's settings: a user's own would change the bytes.
 """
 
+from argparse import ArgumentParser
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -10,13 +11,15 @@ from typing import NamedTuple
 import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
+from dissent import commandline
 from dissent.commandline import InputError
 from dissent.files import atomic
 
@@ -134,6 +137,28 @@ def percent(*axes: Axis) -> None:
         axis.set_major_formatter(lambda x, _: f"{100 * x:.3g}".replace("-", "\N{MINUS SIGN}"))
 
 
+def plain_logarithm(axis: Axis) -> None:
+    """Label 1, 2 and 5 of each decade as plain numbers."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(lambda x, _: f"{x:,g}")
+    axis.set_minor_locator(NullLocator())
+
+
+def limits(values: pd.Series, low: pd.Series, high: pd.Series) -> tuple[float, float] | None:
+    """Limits of an axis with whiskers, None where values are all equal.
+
+    Intervals from two or three seeds may be so wide that nothing else could be told apart: on
+    either side they get as much room as the values themselves have.
+    """
+    first, last = values.min(), values.max()
+    if first == last:
+        return None
+    bottom = max(2 * first - last, np.nanmin([first, low.min()]))
+    top = min(2 * last - first, np.nanmax([last, high.max()]))
+    margin = 0.05 * (top - bottom)
+    return bottom - margin, top + margin
+
+
 def category_handles(categories: Iterable[str]) -> list[Line2D]:
     """Legend entries of those categories, in the order of growing difference."""
     present = set(categories)
@@ -145,9 +170,28 @@ def handle(label: str, **look) -> Line2D:
     return Line2D([], [], label=label, **({"linestyle": "none"} | look))
 
 
+def counted(n: int, thing: str) -> str:
+    """A number with its noun."""
+    return f"{n:,} {thing}" if n == 1 else f"{n:,} {thing}s"
+
+
 def footnote(figure: Figure, run: str, *facts: str) -> None:
     """Write under a figure which run it is of, its n and its kind of interval, one line a fact."""
     figure.supxlabel(f"Run {run}: " + "\n".join(facts), x=0.01, ha="left", color="0.3")
+
+
+def absent(axes: Axes, reason: str) -> None:
+    """Say in a panel why nothing is drawn in it."""
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, reason, transform=axes.transAxes, ha="center", va="center", color="0.3")
+
+
+def empty_figure(reason: str, run: str) -> Figure:
+    """A figure that says why there is none: a run may have too few models for it."""
+    figure, axes = pyplot.subplots(figsize=(WIDTH, 1.5), layout="constrained")
+    absent(axes, reason)
+    footnote(figure, run, "nothing to draw")
+    return figure
 
 
 def compared(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -202,6 +246,18 @@ def spread(keys: pd.Series, width: float) -> np.ndarray:
     groups = keys.groupby(keys, sort=False)
     rank, size = groups.cumcount(), groups.transform("size")
     return width * ((rank + 0.5) / size - 0.5).to_numpy()
+
+
+def parser(description: str, **tables: str) -> ArgumentParser:
+    """Arguments of a figure of those tables, which say what each is of."""
+    made = commandline.parser(description)
+    for name, help_text in tables.items():
+        option = f"--{name.replace('_', '-')}"
+        made.add_argument(option, required=True, type=Path, help=help_text)
+    made.add_argument("--run", required=True, help="name of the run")
+    made.add_argument("--level", required=True, type=float, help="coverage of the intervals")
+    made.add_argument("--output", required=True, nargs="+", type=Path, help="svg, pdf, png, csv")
+    return made
 
 
 def save_figure(figure: Figure, table: pd.DataFrame, outputs: Iterable[Path]) -> None:

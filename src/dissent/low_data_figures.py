@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib.axis import Axis
-from matplotlib.ticker import LogLocator, NullLocator
 
+from dissent import figures
 from dissent.figures import STYLES, Style
-from dissent.method_comparison import ALL_TASKS, seeds_interval
+from dissent.method_comparison import ALL_TASKS
 from dissent.tables import read_table
+from dissent.welch_intervals import seeds_interval
 
 TEXT = ["task", "group", "method", "model", "category", "source", "corruption"]
 # Methods in the order of the figures, under a heading each.
@@ -71,37 +71,10 @@ def over_seeds(table: pd.DataFrame, keys: list[str], value: str, level: float) -
     return pd.DataFrame(rows, columns=[*keys, "value", "low", "high"])
 
 
-def limits(values: pd.Series, low: pd.Series, high: pd.Series) -> tuple[float, float] | None:
-    """Limits of an axis with whiskers, None where values are all equal.
-
-    Intervals from two or three seeds may be so wide that nothing else could be told apart: on
-    either side they get as much room as the values themselves have.
-    """
-    first, last = values.min(), values.max()
-    if first == last:
-        return None
-    bottom = max(2 * first - last, np.nanmin([first, low.min()]))
-    top = min(2 * last - first, np.nanmax([last, high.max()]))
-    margin = 0.05 * (top - bottom)
-    return bottom - margin, top + margin
-
-
-def plain_logarithm(axis: Axis) -> None:
-    """Label 1, 2 and 5 of each decade as plain numbers."""
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.set_major_formatter(lambda x, _: f"{x:,g}")
-    axis.set_minor_locator(NullLocator())
-
-
 def in_order(groups: Iterable[str]) -> list[str]:
     """Groups in the order of the paper, others by name, all tasks last; one group is all tasks."""
     named = sorted(set(groups) - {ALL_TASKS}, key=lambda group: (group not in GROUPS, group))
     return [*named, ALL_TASKS] if len(named) > 1 else [ALL_TASKS]
-
-
-def counted(n: int, thing: str) -> str:
-    """A number with its noun."""
-    return f"{n:,} {thing}" if n == 1 else f"{n:,} {thing}s"
 
 
 def spelt(correlation: float) -> str:
@@ -111,7 +84,7 @@ def spelt(correlation: float) -> str:
 
 def counts(n_tasks: int, n_seeds: int) -> str:
     """Of how many tasks and seeds a figure is."""
-    return f"{counted(n_tasks, 'task')}, {counted(n_seeds, 'seed')}"
+    return f"{figures.counted(n_tasks, 'task')}, {figures.counted(n_seeds, 'seed')}"
 
 
 def examples(n_T: pd.Series) -> str:

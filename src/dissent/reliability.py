@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
-from dissent.calibration import confidence_bin, confidence_calibration_error, log_probabilities
+from dissent.calibration import log_probabilities
+from dissent.confidence_bins import confidence_bin, confidence_calibration_error
 
 VARIANTS = ("raw", "members_scaled", "ensemble_scaled")
 MEASURES = ("accuracy", "nll", "brier", "overconfidence", "ece")

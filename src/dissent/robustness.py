@@ -7,7 +7,8 @@ import pandas as pd
 
 from dissent.choice_metrics import mixture, quality
 from dissent.finetuned import Shifted
-from dissent.method_comparison import STATISTICS, difference_interval
+from dissent.method_comparison import STATISTICS
+from dissent.welch_intervals import difference_interval
 
 UNSHIFTED = "none"
 

@@ -451,6 +451,24 @@ def test_fig3_tells_models_of_one_category_apart_and_thins_the_plane(tables, dra
     assert len(colors) == 2
 
 
+def test_fig3_says_so_where_all_models_are_right_on_the_same_examples(tables, tmp_path):
+    tables["angles"].iloc[:0].to_csv(tmp_path / "angles.csv", index=False)
+    figure, table = draw("fig3_specialisation", tmp_path)
+    assert [text.get_text() for text in figure.axes[0].texts] == [
+        "In no example is exactly one model of a pair right"
+    ]
+    assert table.empty
+
+
+def test_fig4_draws_no_angle_where_all_models_are_right_on_the_same_examples(tables, tmp_path):
+    tables["angles"].iloc[:0].to_csv(tmp_path / "angles.csv", index=False)
+    alike = tables["classes"].assign(accuracy_difference=0.0, error_inconsistency=0.0)
+    alike.to_csv(tmp_path / "classes.csv", index=False)
+    figure, _ = draw("fig4_classes", tmp_path)
+    for axes in figure.axes[::2]:
+        assert not marks(axes)
+
+
 def test_fig4_has_each_class_its_n_and_the_interval_of_the_difference(tables, drawn):
     figure, table = drawn["fig4_classes"]
     for i, model in enumerate(COMPARED):

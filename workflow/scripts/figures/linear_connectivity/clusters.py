@@ -29,7 +29,7 @@ def draw(
     members = shared.with_strategy(members)
     table = measured(members, diagnostics)
     if table.empty:
-        return shared.empty_figure("No model in the window", run), table
+        return figures.empty_figure("No model in the window", run), table
     names, measures = shared.families(table), list(table["measure"].unique())
     size = figures.WIDTH, 0.8 + ROW * len(names)
     figure, grid = pyplot.subplots(
@@ -112,4 +112,4 @@ def facts(members: pd.DataFrame, table: pd.DataFrame, level: float) -> list[str]
 
 if __name__ == "__main__":
     of = "of compare_connectivity.py"
-    commandline.run(main, shared.parser(__doc__, members=of, diagnostics=of).parse_args())
+    commandline.run(main, figures.parser(__doc__, members=of, diagnostics=of).parse_args())

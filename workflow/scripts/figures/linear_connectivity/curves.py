@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 
 from dissent import commandline, figures
 from dissent import connectivity_figures as shared
-from dissent.low_data_figures import counted
 
 COLUMNS = ["family", "data", "pairing", "share", "loss", "low", "high", "n_pairs"]
 CHORD = {"color": figures.GREY, "linestyle": ":", "linewidth": 0.9, "zorder": 1.5}
@@ -28,7 +27,7 @@ def draw(curves: pd.DataFrame, run: str, level: float) -> tuple[Figure, pd.DataF
     """
     table = curves.loc[curves["pairing"] != "all", COLUMNS]
     if table.empty:
-        return shared.empty_figure(
+        return figures.empty_figure(
             "No pair of models in the window, above or below their median", run
         ), table
     data, pairings = table["data"].unique(), shared.pairings(table)
@@ -83,7 +82,7 @@ def pair_counts(curves: pd.DataFrame) -> list[str]:
     return [
         f"{family}: "
         + ", ".join(
-            f"{counted(row.n_pairs, 'pair')} {shared.PAIRINGS[row.pairing]}"
+            f"{figures.counted(row.n_pairs, 'pair')} {shared.PAIRINGS[row.pairing]}"
             for row in rows.itertuples()
         )
         for family, rows in counts.groupby("family", sort=False)
@@ -91,5 +90,5 @@ def pair_counts(curves: pd.DataFrame) -> list[str]:
 
 
 if __name__ == "__main__":
-    parser = shared.parser(__doc__, curves="of compare_connectivity.py")
+    parser = figures.parser(__doc__, curves="of compare_connectivity.py")
     commandline.run(main, parser.parse_args())

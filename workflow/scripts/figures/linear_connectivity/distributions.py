@@ -28,7 +28,7 @@ def draw(
     kept = shared.in_window(shared.at_last_step(members))
     table = kept[["family", "step", "model", "cluster"]].merge(diagnostics)
     if table.empty:
-        return shared.empty_figure("No model in the window", run), table
+        return figures.empty_figure("No model in the window", run), table
     names = shared.families(table)
     places, labels = rows_of(table)
     size = figures.WIDTH, 1.5 + ROW * len(labels)
@@ -98,4 +98,4 @@ def draw_panel(axes: Axes, rows: pd.DataFrame, places: dict[tuple[str, str], int
 
 if __name__ == "__main__":
     of = "of compare_connectivity.py"
-    commandline.run(main, shared.parser(__doc__, diagnostics=of, members=of).parse_args())
+    commandline.run(main, figures.parser(__doc__, diagnostics=of, members=of).parse_args())

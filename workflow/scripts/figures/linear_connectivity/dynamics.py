@@ -32,7 +32,7 @@ def draw(dynamics: pd.DataFrame, members: pd.DataFrame, run: str) -> tuple[Figur
         rows = table[table["family"] == family]
         if rows.empty:
             axes.set_title(family)
-            shared.absent(axes, shared.WITHOUT_CLUSTERS)
+            figures.absent(axes, shared.WITHOUT_CLUSTERS)
             continue
         draw_panel(axes, rows)
         axes.set_title(f"{family}{agreement(rows)}")
@@ -83,5 +83,5 @@ def steps_note(table: pd.DataFrame) -> str:
 
 if __name__ == "__main__":
     of = "of compare_connectivity.py"
-    parser = shared.parser(__doc__, dynamics=of, members=of)
+    parser = figures.parser(__doc__, dynamics=of, members=of)
     commandline.run(main, parser.parse_args())

@@ -10,7 +10,6 @@ from matplotlib.ticker import MaxNLocator
 
 from dissent import commandline, figures
 from dissent import connectivity_figures as shared
-from dissent.low_data_figures import counted
 
 STABILITIES = {
     "stability_examples": "resampled examples",
@@ -78,7 +77,7 @@ def draw_stability(axes: Axes, stabilities: pd.DataFrame) -> None:
     """A row for each family and step, in order; of one step the family alone is named."""
     axes.set_title("stability of clusters")
     if stabilities.empty:
-        shared.absent(axes, "not measured")
+        figures.absent(axes, "not measured")
         return
     keys = list(dict.fromkeys(zip(stabilities["family"], stabilities["step"], strict=True)))
     several = stabilities.groupby("family")["step"].nunique() > 1
@@ -102,7 +101,7 @@ def facts(last: pd.DataFrame) -> list[str]:
     ]
     scales = ", ".join(f"{scale:g}" for scale in last.loc[found, "affinity_scale"].unique())
     few = [
-        f"{row.family}: no clusters, {counted(row.n_kept, 'model')} in the window"
+        f"{row.family}: no clusters, {figures.counted(row.n_kept, 'model')} in the window"
         for row in last[~found].itertuples()
     ]
     scale = [f"Scale of the affinity: {scales}; the first eigenvalue, 0, is left out"]
@@ -114,5 +113,5 @@ def facts(last: pd.DataFrame) -> list[str]:
 
 
 if __name__ == "__main__":
-    parser = shared.parser(__doc__, clusters="of compare_connectivity.py")
+    parser = figures.parser(__doc__, clusters="of compare_connectivity.py")
     commandline.run(main, parser.parse_args())

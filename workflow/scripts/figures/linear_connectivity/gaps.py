@@ -38,7 +38,7 @@ def draw(
         rows, gaps = (one[one["family"] == family] for one in (kept, table))
         axes.set_title(family, pad=17)
         if gaps.empty:
-            shared.absent(axes, "Fewer than two models\nin the window")
+            figures.absent(axes, "Fewer than two models\nin the window")
         else:
             image = draw_panel(axes, gaps, rows, largest)
     if image:
@@ -88,5 +88,5 @@ def interval_reach(table: pd.DataFrame, level: float) -> str:
 
 if __name__ == "__main__":
     of = "of compare_connectivity.py"
-    parser = shared.parser(__doc__, pairs=of, members=of)
+    parser = figures.parser(__doc__, pairs=of, members=of)
     commandline.run(main, parser.parse_args())

@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 
 from dissent import commandline, figures
 from dissent import connectivity_figures as shared
-from dissent.low_data_figures import counted
 
 MEASURES = {"barrier": "barrier (nats)", "convexity_gap": "convexity gap (nats)"}
 OF_IMAGES = "all"  # the pairing of families without a strategy
@@ -30,7 +29,7 @@ def draw(
     curves = curves[curves["pairing"] == OF_IMAGES]
     pairs = shared.in_window(shared.at_last_step(pairs[pairs["family"].isin(curves["family"])]))
     if curves.empty:
-        return shared.empty_figure("No pair of image classifiers to compare", run), curves
+        return figures.empty_figure("No pair of image classifiers to compare", run), curves
     names = shared.families(curves)
     looks = shared.family_looks(names)
     figure, (paths, *panels) = pyplot.subplots(
@@ -51,7 +50,7 @@ def draw(
     handles.append(figures.handle("mean of pairs", linestyle="-", **MEAN))
     figure.legend(handles=handles, loc="outside upper center", ncols=4, handlelength=3)
     n_pairs = curves.groupby("family", sort=False)["n_pairs"].first()
-    sizes = [f"{family}: {counted(n, 'pair')}" for family, n in n_pairs.items()]
+    sizes = [f"{family}: {figures.counted(n, 'pair')}" for family, n in n_pairs.items()]
     figures.footnote(
         figure,
         run,
@@ -80,4 +79,4 @@ def draw_pairs(axes: Axes, place: int, rows: pd.DataFrame, measure: str, look: d
 
 if __name__ == "__main__":
     of = "of compare_connectivity.py"
-    commandline.run(main, shared.parser(__doc__, curves=of, pairs=of).parse_args())
+    commandline.run(main, figures.parser(__doc__, curves=of, pairs=of).parse_args())

@@ -68,7 +68,7 @@ def draw(
 def draw_scatter(axes: Axes, members: pd.DataFrame) -> None:
     measured = members.dropna(subset=["membership"])
     if measured.empty:
-        shared.absent(axes, shared.WITHOUT_CLUSTERS)
+        figures.absent(axes, shared.WITHOUT_CLUSTERS)
         # The scale is that of the histogram beside too.
         axes.set_axis_on()
         axes.set_xticks([])

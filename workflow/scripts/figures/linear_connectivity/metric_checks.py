@@ -83,7 +83,7 @@ def triangles(pairs: pd.DataFrame) -> pd.DataFrame:
 
 def draw_triangles(axes: Axes, histogram: pd.DataFrame, look: dict) -> None:
     if not histogram["value"].sum():
-        shared.absent(axes, "No triangle of models\nin the window")
+        figures.absent(axes, "No triangle of models\nin the window")
         return
     width = BINS[1] - BINS[0]
     axes.bar(
@@ -103,7 +103,7 @@ def draw_check(axes: Axes, checks: pd.DataFrame, check: str, looks: dict[str, di
     """A row for each family, with its steps from top to bottom; the last has a large mark."""
     measured = checks.dropna(subset=check)
     if measured.empty:
-        shared.absent(axes, "Not measured")
+        figures.absent(axes, "Not measured")
         return
     names = shared.families(checks)
     for family, rows in measured.groupby("family", sort=False):
@@ -124,4 +124,4 @@ def draw_check(axes: Axes, checks: pd.DataFrame, check: str, looks: dict[str, di
 
 if __name__ == "__main__":
     of = "of compare_connectivity.py"
-    commandline.run(main, shared.parser(__doc__, checks=of, pairs=of).parse_args())
+    commandline.run(main, figures.parser(__doc__, checks=of, pairs=of).parse_args())

@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 
 from dissent import commandline, figures
 from dissent import connectivity_figures as shared
-from dissent.low_data_figures import counted
 
 GAP = "convexity_gap"
 MEASURES = {
@@ -44,7 +43,7 @@ def draw(pairs: pd.DataFrame, run: str) -> tuple[Figure, pd.DataFrame]:
             rank_r = draw_panel(axes, family, rows, measure, looks[family])
             made = rows[["family", "first", "second", GAP]]
             parts.append(made.assign(measure=measure, value=rows[measure], rank_r=rank_r))
-        row[0].set_ylabel(f"{family}\n({counted(len(rows), 'pair')})")
+        row[0].set_ylabel(f"{family}\n({figures.counted(len(rows), 'pair')})")
     for axes, title in zip(grid[0], MEASURES.values(), strict=True):
         axes.set_title(f"{title}\n{axes.get_title('left')}")
     for axes in grid[-1]:
@@ -52,8 +51,8 @@ def draw(pairs: pd.DataFrame, run: str) -> tuple[Figure, pd.DataFrame]:
     figures.footnote(
         figure,
         run,
-        f"{counted(len(compared), 'pair')} of models in the window, at the last step; each panel "
-        "has its own scales",
+        f"{figures.counted(len(compared), 'pair')} of models in the window, at the last step; each "
+        "panel has its own scales",
         "\N{GREEK SMALL LETTER RHO}: Spearman's rank correlation with the convexity gap (x axis); "
         "no interval, as pairs share models",
     )
@@ -63,7 +62,7 @@ def draw(pairs: pd.DataFrame, run: str) -> tuple[Figure, pd.DataFrame]:
 def draw_panel(axes: Axes, family: str, rows: pd.DataFrame, measure: str, look: dict) -> float:
     """Draw pairs; the rank correlation, NaN where there is none."""
     if rows.empty:
-        shared.absent(axes, f"{family}: no pair\nin the window")
+        figures.absent(axes, f"{family}: no pair\nin the window")
         return float("nan")
     dense = {"rasterized": len(rows) > figures.DENSE}
     axes.plot(rows[GAP], rows[measure], **look | {"linestyle": "none", "markersize": 4} | dense)
@@ -74,5 +73,5 @@ def draw_panel(axes: Axes, family: str, rows: pd.DataFrame, measure: str, look: 
 
 
 if __name__ == "__main__":
-    parser = shared.parser(__doc__, pairs="of compare_connectivity.py")
+    parser = figures.parser(__doc__, pairs="of compare_connectivity.py")
     commandline.run(main, parser.parse_args())

@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 
 from dissent import commandline, figures
 from dissent import connectivity_figures as shared
-from dissent.low_data_figures import plain_logarithm
 
 TITLES = {
     "high": "three of high accuracy",
@@ -37,7 +36,7 @@ def draw(planes: pd.DataFrame, plane_points: pd.DataFrame, run: str) -> tuple[Fi
     """The figure and what it draws."""
     table = pd.concat([planes.assign(drawn="loss"), plane_points.assign(drawn="model")])
     if planes.empty:
-        return shared.empty_figure("Too few models for a plane", run), table
+        return figures.empty_figure("Too few models for a plane", run), table
     families = shared.families(planes)
     names = [name for name in TITLES if (planes["plane"] == name).any()]
     figure, grid = pyplot.subplots(
@@ -57,7 +56,7 @@ def draw(planes: pd.DataFrame, plane_points: pd.DataFrame, run: str) -> tuple[Fi
                 axes.set_title("\n".join([f"{family}: {TITLES[name]}", *lettered(points)]))
         row[0].set_ylabel("distance")
     bar = figure.colorbar(filled, ax=grid, shrink=0.6, label="loss (nats)")
-    plain_logarithm(bar.ax.yaxis)
+    figures.plain_logarithm(bar.ax.yaxis)
     figures.footnote(
         figure,
         run,
@@ -101,5 +100,5 @@ def draw_panel(
 
 if __name__ == "__main__":
     of_metrics = "of compare_connectivity.py"
-    parser = shared.parser(__doc__, planes=of_metrics, plane_points=of_metrics)
+    parser = figures.parser(__doc__, planes=of_metrics, plane_points=of_metrics)
     commandline.run(main, parser.parse_args())

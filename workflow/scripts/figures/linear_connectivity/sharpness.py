@@ -81,7 +81,7 @@ def correlations(separation: pd.DataFrame, strategy: Sequence[str]) -> pd.DataFr
 def draw_scatter(axes: Axes, members: pd.DataFrame, predictor: str) -> None:
     measured = members.dropna(subset=predictor)
     if measured.empty:
-        shared.absent(axes, f"No {predictor} measured")
+        figures.absent(axes, f"No {predictor} measured")
         return
     for _, look, rows in shared.by_cluster(measured):
         axes.plot(rows[predictor], rows["strategy"], **look)
@@ -96,7 +96,7 @@ def draw_scatter(axes: Axes, members: pd.DataFrame, predictor: str) -> None:
 
 def draw_correlations(axes: Axes, found: pd.DataFrame) -> None:
     if found["r"].isna().all():
-        shared.absent(axes, "No correlation measured")
+        figures.absent(axes, "No correlation measured")
         return
     places = list(PREDICTORS)
     for place, row in enumerate(found.loc[places].itertuples()):

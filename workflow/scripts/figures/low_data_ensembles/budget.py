@@ -105,8 +105,8 @@ def draw_scores(axes: Axes, table: pd.DataFrame) -> None:
             axes.plot(x[~at], rows["value"][~at], **RING, color=color)
     axes.set_xscale("log")
     axes.set_xlim(around(table["multiply_adds"] / MILLION))
-    low_data.plain_logarithm(axes.xaxis)
-    axes.set_ylim(low_data.limits(table["value"], table["low"], table["high"]))
+    figures.plain_logarithm(axes.xaxis)
+    axes.set_ylim(figures.limits(table["value"], table["low"], table["high"]))
     axes.set(xlabel="million multiply-adds", ylabel="score (%)")
     axes.set_title("What does a larger cost buy?")
     figures.percent(axes.yaxis)
@@ -121,7 +121,7 @@ def draw_use(axes: Axes, table: pd.DataFrame) -> None:
     axes.set_xticks(budgets := table["budget"].unique(), [f"{budget:g}" for budget in budgets])
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set(xlim=around(table["budget"]), ylim=around(table["multiply_adds"] / MILLION))
-    low_data.plain_logarithm(axes.yaxis)
+    figures.plain_logarithm(axes.yaxis)
 
 
 def around(values: pd.Series) -> tuple[float, float]:

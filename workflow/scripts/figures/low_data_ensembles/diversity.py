@@ -41,7 +41,7 @@ def draw(diversity: pd.DataFrame, run: str, level: float) -> tuple[Figure, pd.Da
     if table[X].notna().any():
         for set_limits, measure in ((axes.set_xlim, X), (axes.set_ylim, Y)):
             ends = (table[f"{measure}_{end}"] for end in ("low", "high"))
-            set_limits(low_data.limits(table[measure], *ends))
+            set_limits(figures.limits(table[measure], *ends))
         axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
     else:
         reason = "Averages have one member:\nraise `fine_tuned` to compare them"

@@ -35,7 +35,7 @@ def draw(methods: pd.DataFrame, run: str, level: float) -> tuple[Figure, pd.Data
     )
     for axes, group in zip(all_axes.flat, groups, strict=False):
         draw_panel(axes, table[table["group"] == group].set_index("method"), places)
-        n_tasks = low_data.counted(n_of(table, group, "n_tasks"), "task")
+        n_tasks = figures.counted(n_of(table, group, "n_tasks"), "task")
         axes.set_title(f"{group}\n{n_tasks}" if n_columns > 1 else n_tasks)
         axes.xaxis.get_major_locator().set_params(nbins=max(4, 8 // n_columns), min_n_ticks=2)
     for axes in all_axes.flat[len(groups) :]:
@@ -73,7 +73,7 @@ def draw_panel(axes: Axes, table: pd.DataFrame, places: dict[str, int]) -> None:
         y = places[row.Index]
         axes.hlines(y, row.low, row.high, color=figures.GREY, linewidth=1, zorder=1.5)
         axes.plot(row.score, y, linestyle="none", **low_data.look(row.Index))
-    axes.set_xlim(low_data.limits(table["score"], table["low"], table["high"]))
+    axes.set_xlim(figures.limits(table["score"], table["low"], table["high"]))
     axes.set_ylim(max(places.values()) + 0.6, -0.6)
     axes.set_yticks([*places.values()], [low_data.NAMES.get(name, name) for name in places])
     axes.tick_params(axis="y", length=0)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from dissent import commandline, figures
 from dissent import low_data_figures as low_data
-from dissent.method_comparison import t_interval
+from dissent.welch_intervals import t_interval
 
 COLUMNS = 3  # panels of tasks side by side
 UNKNOWN = {"marker": "o", "color": "0.6", "markeredgecolor": "black"}
@@ -136,7 +136,7 @@ def draw_regret(axes: Axes, regret: pd.DataFrame, n_best: int) -> None:
     axes.plot(mean["k"], mean["regret"], **low_data.line("greedy"))
     axes.set(title="Regret", xlabel="best-ranked models (k)", ylabel="points of score")
     axes.set_xlim(0.5, n_best + 0.5)
-    axes.set_ylim(low_data.limits(regret["regret"], regret["low"], regret["high"]))
+    axes.set_ylim(figures.limits(regret["regret"], regret["low"], regret["high"]))
     axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
     axes.xaxis.get_major_locator().set_params(integer=True)
     figures.percent(axes.yaxis)

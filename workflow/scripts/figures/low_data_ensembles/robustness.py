@@ -43,7 +43,7 @@ def draw(robustness: pd.DataFrame, run: str, level: float) -> tuple[Figure, pd.D
     )
     for column, corruption in zip(all_axes.T, corruptions, strict=True):
         rows = table[table["corruption"] == corruption]
-        column[0].set_title(f"{corruption}\n{low_data.counted(rows['n_tasks'].iloc[0], 'task')}")
+        column[0].set_title(f"{corruption}\n{figures.counted(rows['n_tasks'].iloc[0], 'task')}")
         column[-1].set_xlabel("severity")
         for axes, measure in zip(column, MEASURES, strict=True):
             draw_panel(axes, rows, measure)
@@ -54,7 +54,7 @@ def draw(robustness: pd.DataFrame, run: str, level: float) -> tuple[Figure, pd.D
     # One method may be off the mark by far more than others.
     for axes in all_axes[list(MEASURES).index("nll")]:
         axes.set_yscale("log")
-        low_data.plain_logarithm(axes.yaxis)
+        figures.plain_logarithm(axes.yaxis)
     axes.set_xticks(sorted(table["severity"].unique()))
     figure.align_ylabels(all_axes[:, 0])
     handles = [

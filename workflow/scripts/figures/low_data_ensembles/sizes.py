@@ -49,7 +49,7 @@ def draw(methods: pd.DataFrame, run: str, level: float) -> tuple[Figure, pd.Data
     all_axes[0, 0].set_title("Do more models help?")
     all_axes[0, 1].set_title("Do more members help?")
     for row, shown in table.groupby(table["measure"] != "score"):
-        limits = low_data.limits(shown["value"], shown["low"], shown["high"])
+        limits = figures.limits(shown["value"], shown["low"], shown["high"])
         all_axes[int(row), 0].set_ylim(limits)
     figures.percent(all_axes[0, 0].yaxis)
     handles = [

@@ -36,6 +36,9 @@ def main(arguments: argparse.Namespace) -> None:
 
 def draw(angles: pd.DataFrame, categories: dict[str, str], run: str) -> tuple[Figure, pd.DataFrame]:
     """The figure and what it draws."""
+    if angles.empty:
+        reason = "In no example is exactly one model of a pair right"
+        return figures.empty_figure(reason, run), angles
     others = figures.by_category(angles["model2"], categories)
     angles = angles.assign(category=angles["model2"].map(categories))
     plane = angles.loc[angles["model2"] == others[-1], PLANE].assign(panel="plane")

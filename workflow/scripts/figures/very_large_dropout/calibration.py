@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from dissent import commandline, figures
 from dissent import dropout_figures as dropout
-from dissent.low_data_figures import limits, over_seeds
+from dissent.low_data_figures import over_seeds
 
 MEASURES = {"nll": "cross-entropy (nats)", "ece": "calibration error (%)"}
 LINES = {"selected": "one checkpoint"} | dropout.NAMES
@@ -76,7 +76,7 @@ def draw_panel(axes: Axes, table: pd.DataFrame) -> None:
         style = look(name)
         figures.whiskers(axes, x, rows["low"], rows["high"], color=style["color"], linewidth=1)
         axes.plot(x, rows["value"], **style)
-    axes.set_ylim(limits(table["value"], table["low"], table["high"]))
+    axes.set_ylim(figures.limits(table["value"], table["low"], table["high"]))
     axes.set_xticks([*places.values()], [f"{rate:g}" for rate in places])
 
 
@@ -85,5 +85,5 @@ def look(version: str) -> dict:
 
 
 if __name__ == "__main__":
-    parser = dropout.parser(__doc__, runs="of compare_dropout.py")
+    parser = figures.parser(__doc__, runs="of compare_dropout.py")
     commandline.run(main, parser.parse_args())

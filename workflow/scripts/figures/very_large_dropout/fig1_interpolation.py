@@ -107,5 +107,5 @@ def widest(interpolation: pd.DataFrame, axis: str, level: float) -> float:
 
 
 if __name__ == "__main__":
-    parser = dropout.parser(__doc__, interpolation="of compare_dropout.py")
+    parser = figures.parser(__doc__, interpolation="of compare_dropout.py")
     commandline.run(main, parser.parse_args())

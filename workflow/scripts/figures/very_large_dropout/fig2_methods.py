@@ -36,6 +36,6 @@ def draw(
 
 if __name__ == "__main__":
     of = "of compare_dropout.py"
-    parser = dropout.parser(__doc__, runs=of, methods=of, mixtures=of)
+    parser = figures.parser(__doc__, runs=of, methods=of, mixtures=of)
     parser.add_argument("--large-rate", required=True, type=float, help="rate that is compared")
     commandline.run(main, parser.parse_args())

@@ -67,5 +67,5 @@ def draw_digitised(axes: Axes, means: pd.DataFrame, looks: dict[float, dict]) ->
 if __name__ == "__main__":
     of = "of compare_dropout.py"
     digitised = "means of the paper's figure 3"
-    parser = dropout.parser(__doc__, runs=of, methods=of, mixtures=of, digitised=digitised)
+    parser = figures.parser(__doc__, runs=of, methods=of, mixtures=of, digitised=digitised)
     commandline.run(main, parser.parse_args())

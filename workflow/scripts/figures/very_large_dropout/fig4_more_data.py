@@ -29,4 +29,4 @@ def draw(runs: pd.DataFrame, run: str, level: float) -> tuple[Figure, pd.DataFra
 
 if __name__ == "__main__":
     of = "of compare_dropout.py"
-    commandline.run(main, dropout.parser(__doc__, runs=of).parse_args())
+    commandline.run(main, figures.parser(__doc__, runs=of).parse_args())

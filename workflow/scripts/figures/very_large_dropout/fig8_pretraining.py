@@ -40,5 +40,5 @@ def draw(runs: pd.DataFrame, run: str, level: float) -> tuple[Figure, pd.DataFra
 
 if __name__ == "__main__":
     of = "of compare_dropout.py"
-    parser = dropout.parser(__doc__, runs=of)
+    parser = figures.parser(__doc__, runs=of)
     commandline.run(main, parser.parse_args())

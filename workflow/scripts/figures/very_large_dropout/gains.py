@@ -14,7 +14,6 @@ from matplotlib.ticker import NullLocator
 from dissent import commandline, figures
 from dissent import dropout_figures as dropout
 from dissent.dropout_comparison import VERSIONS
-from dissent.low_data_figures import counted, limits
 
 ROW = 0.2  # inches
 # Some gains are tens of times as large as others: the axis is linear up to here, then logarithmic.
@@ -112,7 +111,7 @@ def draw_panel(
         look = MEAN if is_mean else looks[row.held_out]
         axes.plot(row.gain, y, zorder=4 if is_mean else 2, **look)
     axes.set_xscale("symlog", linthresh=LINEAR_TO, linscale=1.5)
-    axes.set_xlim(limits(gains["gain"], gains["low"], gains["high"]))
+    axes.set_xlim(figures.limits(gains["gain"], gains["low"], gains["high"]))
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
     figures.percent(axes.xaxis)
@@ -129,8 +128,9 @@ def facts(gains: pd.DataFrame, level: float) -> list[str]:
         for axis, name in dropout.AXES.items()
     )
     drawn = "seeds and images" if gains["n_seeds"].max() > 1 else "images, for one seed"
+    n_domains = figures.counted(one["held_out"].nunique(), "held-out domain")
     return [
-        f"{counted(one['held_out'].nunique(), 'held-out domain')}, each with {' and '.join(sizes)}",
+        f"{n_domains}, each with {' and '.join(sizes)}",
         f"Configurations: {dropout.ends(gains['n_configurations'])}, seeds: "
         f"{dropout.ends(gains['n_seeds'])}; both arms of a comparison on the same images",
         f"Whiskers, cut at the frame: {level:.0%} t intervals over {drawn}; the axis is "
@@ -139,6 +139,6 @@ def facts(gains: pd.DataFrame, level: float) -> list[str]:
 
 
 if __name__ == "__main__":
-    parser = dropout.parser(__doc__, gains="of compare_dropout.py")
+    parser = figures.parser(__doc__, gains="of compare_dropout.py")
     parser.add_argument("--large-rate", required=True, type=float, help="rate that is compared")
     commandline.run(main, parser.parse_args())

@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 
 from dissent import commandline, figures
 from dissent import dropout_figures as dropout
-from dissent.low_data_figures import counted, limits
 
 COLUMNS = 2  # panels of held-out domains side by side
 
@@ -52,11 +51,11 @@ def draw(
     ]
     handles += [figures.handle(f"held out: {domain}", **look) for domain, look in domains.items()]
     figure.legend(handles=handles, loc="outside upper center", ncols=4)
+    of_what = figures.counted(len(domains), "held-out domain"), *dropout.replicates(own)
     figures.footnote(
         figure,
         run,
-        f"{', '.join([counted(len(domains), 'held-out domain'), *dropout.replicates(own)])}; "
-        "lines: checkpoints in order, mean of runs",
+        f"{', '.join(of_what)}; lines: checkpoints in order, mean of runs",
         "Vertical lines, and right: at the highest i.i.d. accuracy that no dropout and the rate "
         "both reach; learning rates may differ there",
         dropout.interval_note(matched, level, "each domain, and of their mean (large)"),
@@ -92,7 +91,7 @@ def draw_gains(
         dropout.interval(axes.vlines, x, row.low, row.high, is_mean)
         look = {"markersize": 8} | looks[row.rate] if is_mean else domains[row.held_out]
         axes.plot(x, row.difference, zorder=4 if is_mean else 2, **look | {"linestyle": "none"})
-    axes.set_ylim(limits(matched["difference"], matched["low"], matched["high"]))
+    axes.set_ylim(figures.limits(matched["difference"], matched["low"], matched["high"]))
     axes.set_xlim(-0.6, len(places) - 0.4)
     axes.set_xticks([*places.values()], [f"{rate:g}" for rate in places])
     axes.grid(visible=False, axis="x")
@@ -103,4 +102,4 @@ def draw_gains(
 
 if __name__ == "__main__":
     of = "of compare_dropout.py"
-    commandline.run(main, dropout.parser(__doc__, curves=of, matched=of).parse_args())
+    commandline.run(main, figures.parser(__doc__, curves=of, matched=of).parse_args())

@@ -44,4 +44,4 @@ def draw(
 
 if __name__ == "__main__":
     of = "of compare_dropout.py"
-    commandline.run(main, dropout.parser(__doc__, runs=of, methods=of).parse_args())
+    commandline.run(main, figures.parser(__doc__, runs=of, methods=of).parse_args())
