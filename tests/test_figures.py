@@ -165,3 +165,23 @@ def test_labels_of_close_points_go_to_different_sides():
     labels = {text.get_text(): text for text in axes.texts}
     assert set(labels) == set("abcd")
     assert labels["a"].xyann != labels["b"].xyann
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 5)), min_size=1, max_size=5))
+def test_wide_whiskers_get_as_much_room_as_values_have_and_narrow_ones_fit(rows):
+    value, half = map(pd.Series, zip(*rows, strict=True))
+    found = figures.limits(value, value - half, value + half)
+    if found is None:
+        assert value.nunique() == 1
+        return
+    bottom, top = found
+    span = np.ptp(value)
+    assert bottom < value.min() and value.max() < top
+    assert top - bottom <= 3 * span * 1.1 * (1 + 1e-9)
+    inside = (half <= span) & (value - half >= value.min() - span)
+    assert (value[inside] - half[inside] >= bottom).all()
+
+
+def test_limits_without_intervals_are_those_of_the_values():
+    value, none = pd.Series([1.0, 2.0]), pd.Series([np.nan, np.nan])
+    assert figures.limits(value, none, none) == pytest.approx((0.95, 2.05))

@@ -17,8 +17,6 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from matplotlib import pyplot
 from scipy import stats
 
@@ -542,26 +540,6 @@ def test_every_method_drawn_as_a_line_differs_in_colour_mark_and_dashes():
     assert all(len(set(looks)) == 4 for looks in zip(*low_data.LOOKS.values(), strict=True))
     categories = {style.color for style in figures.STYLES.values()}
     assert not categories & {style.color for style in low_data.LOOKS.values()}
-
-
-@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 5)), min_size=1, max_size=5))
-def test_wide_whiskers_get_as_much_room_as_values_have_and_narrow_ones_fit(rows):
-    value, half = map(pd.Series, zip(*rows, strict=True))
-    found = low_data.limits(value, value - half, value + half)
-    if found is None:
-        assert value.nunique() == 1
-        return
-    bottom, top = found
-    span = np.ptp(value)
-    assert bottom < value.min() and value.max() < top
-    assert top - bottom <= 3 * span * 1.1 * (1 + 1e-9)
-    inside = (half <= span) & (value - half >= value.min() - span)
-    assert (value[inside] - half[inside] >= bottom).all()
-
-
-def test_limits_without_intervals_are_those_of_the_values():
-    value, none = pd.Series([1.0, 2.0]), pd.Series([np.nan, np.nan])
-    assert low_data.limits(value, none, none) == pytest.approx((0.95, 2.05))
 
 
 def test_names_that_look_like_numbers_or_nothing_stay_names(tmp_path):
