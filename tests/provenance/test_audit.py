@@ -240,21 +240,31 @@ def test_a_link_to_something_else_and_a_file_only_staged_are_not_committed(repos
     assert sorted(audit.uncommitted(audit.tracked_files())) == ["link", "new.py"]
 
 
-def test_the_config_that_was_named_and_its_model_table_have_to_be_committed(repository):
-    Path("config/mine.yaml").write_text("run: mine\nmodels: config/mine.csv\n")
-    tracked = audit.tracked_files()
-    files = audit.config_files("config/mine.yaml")
-    assert audit.uncommitted(tracked, files) == ["config/mine.yaml", "config/mine.csv"]
-    Path("config/mine.csv").write_text("model")
+def test_the_config_that_was_named_and_what_it_names_have_to_be_committed(
+    repository, make_job, make_record
+):
+    Path("config/mine.yaml").write_text(
+        "run: mine\nmodels: config/mine.csv\n"
+        f"data: [{{location: scans.csv}}, config, not-there.csv, {'long' * 100}, 1]\n"
+    )
+    for name in ("config/mine.csv", "scans.csv"):
+        Path(name).write_text("of mine")
+    # What a job reads is a leaf of its chain, which may be pinned instead.
+    reading = make_job(make_record(), inputs={"scans.csv": "scans.csv"})
+    files = audit.config_files("config/mine.yaml", [reading])
+    assert audit.uncommitted(audit.tracked_files(), files) == [
+        "config/mine.yaml",
+        "config/mine.csv",
+    ]
     git("add", "--all", ".")
     git("commit", "--quiet", "--message", "second")
-    tracked = audit.tracked_files()
-    assert audit.uncommitted(tracked, files) == []
-    assert audit.uncommitted(tracked, [str(repository / "config/mine.yaml")]) == []
+    assert audit.uncommitted(audit.tracked_files(), files) == []
+    there = [str(repository / "config/mine.yaml")]
+    assert audit.uncommitted(audit.tracked_files(), there) == []
 
 
-def test_the_config_that_is_not_named_is_the_demos():
-    assert audit.config_files(None) == ["config/demo.yaml", "config/models/demo.csv"]
+def test_no_config_that_was_not_named_is_asked_for():
+    assert audit.config_files(None, []) == []
 
 
 def test_a_leaf_is_in_git_only_with_the_content_of_the_commit(repository, make_record, content):

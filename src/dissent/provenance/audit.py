@@ -3,7 +3,7 @@
 import hashlib
 import os
 import subprocess
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -20,8 +20,6 @@ from dissent.provenance.snakemake_internals import Job, differences, read_metada
 from dissent.provenance.tree import files_in
 
 EDITED, LOOSE = "edited, not committed", "not in git, not pinned"
-# As in the Snakefile.
-DEMO = "config/demo.yaml"
 REMAKE = "delete it and run the workflow"
 LINK = "120000"
 
@@ -246,10 +244,23 @@ def uncommitted(tracked: Mapping[str, bool], files: Iterable[str] = ()) -> list[
     return found + [path for path in map(portable, files) if path not in tracked]
 
 
-def config_files(configfile: str | None) -> list[str]:
-    """The config of a run, by default the demo's, and its model table: no job's inputs."""
-    config = configfile or DEMO
-    return [config, yaml.safe_load(Path(config).read_text(encoding="utf-8"))["models"]]
+def config_files(configfile: str | None, jobs: Iterable[Job]) -> list[str]:
+    """A config that was named, and the files that it names but no job reads, as a model table."""
+    if configfile is None:
+        return []
+    read = {path for job in jobs for path in job.inputs}
+    named = _leaves(yaml.safe_load(Path(configfile).read_text(encoding="utf-8")))
+    # Of a text that is too long for a name, a Path would not say that it is none.
+    files = [leaf for leaf in named if isinstance(leaf, str) and os.path.isfile(leaf)]  # noqa: PTH113
+    return [configfile, *(path for path in files if portable(path) not in read)]
+
+
+def _leaves(config: object) -> Iterator[object]:
+    if isinstance(config, dict | list):
+        for part in config.values() if isinstance(config, dict) else config:
+            yield from _leaves(part)
+    else:
+        yield config
 
 
 def _may_shape_results(path: str) -> bool:

@@ -76,13 +76,12 @@ def audit_command(arguments: argparse.Namespace) -> None:
         findings += audit.orphans(jobs, live, made_by) + audit.unrecorded(jobs, made_by)
     tracked = audit.tracked_files()
     notes = audit.leaf_notes(records, made_by, tracked)
+    files = audit.config_files(arguments.configfile, jobs)
     results = jobs[0].ledger.parent
     findings += [
         *audit.integrity(records, made_by),
         *audit.currency(records, jobs, made_by),
-        *audit.closure(
-            records, notes, audit.uncommitted(tracked, audit.config_files(arguments.configfile))
-        ),
+        *audit.closure(records, notes, audit.uncommitted(tracked, files)),
         *audit.consistency(records, made_by, results),
     ]
     if arguments.replay:
