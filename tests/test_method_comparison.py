@@ -12,7 +12,7 @@ from dissent.method_comparison import (
     statistics_table,
     upstream_excess,
 )
-from dissent.welch_intervals import difference_interval
+from intervals_by_hand import by_hand
 
 RNG = np.random.default_rng(0)
 
@@ -66,7 +66,7 @@ def test_differences_are_over_the_tasks_that_have_the_method():
     first, second = (of["greedy"].astype(float) - of["single"] for of in (some, others))
     for key, expected in (((ALL_TASKS, "single"), [first, second]), (("h", "single"), [second])):
         row = table.loc[key, ["difference", "low", "high"]].astype(float)
-        assert tuple(row) == pytest.approx(difference_interval(expected, 0.9))
+        assert tuple(row) == pytest.approx(by_hand(expected, 0.9))
         assert table.loc[key, "n_tasks"] == len(expected)
     assert table.loc[(ALL_TASKS, "heads"), "n_tasks"] == 1
     assert set(table["n_seeds"]) == {2}
