@@ -22,8 +22,9 @@ class _Import(NamedTuple):
 def local_modules(script: str | Path, source: str | Path = "src") -> list[str]:
     """Sorted paths of the modules of this package that a script imports, directly or not.
 
-    The paths begin with `source`, the folder that holds the package. Code is parsed, never run,
-    and once per process: imports inside functions count, names put together at run time do not.
+    The paths begin with `source`, the folder that holds the package. Code is looked for and parsed,
+    never run, once per process: imports inside functions count, names put together at run time do
+    not.
     Raises InputError for an import of something the package does not have.
     """
     source = Path(source)
@@ -50,7 +51,7 @@ def local_modules(script: str | Path, source: str | Path = "src") -> list[str]:
 
 def _imports(file: Path, package: str) -> Iterator[_Import]:
     """The imports of this package in a file; `package` is where its relative imports start."""
-    for node in _parsed(file)[0]:
+    for node in _parsed(file):
         if isinstance(node, ast.Import):
             names = [(alias.name, None) for alias in node.names]
         else:
@@ -76,6 +77,7 @@ def _loaded(source: Path, wanted: _Import) -> list[str]:
     return modules
 
 
+@cache
 def _locate(source: Path, module: str) -> Path | None:
     """The file of a module, or the folder of a package without `__init__.py`."""
     folder = source.joinpath(*module.split("."))
@@ -89,11 +91,11 @@ def _may_bind(path: Path | None, name: str) -> bool:
     """Whether `name` may come from the code at `path`, and not be a module in that package."""
     if path is None or path.name != "__init__.py":
         return path is None or path.is_file()
-    bound = _parsed(path)[1]
+    bound = _bound(path.resolve())
     return name in bound or name.startswith("__") or not bound.isdisjoint({"*", "__getattr__"})
 
 
-def _parsed(file: Path) -> tuple[list[ast.Import | ast.ImportFrom], set[str]]:
+def _parsed(file: Path) -> list[ast.Import | ast.ImportFrom]:
     try:
         return _parsed_once(file.resolve())
     except OSError as error:
@@ -103,15 +105,29 @@ def _parsed(file: Path) -> tuple[list[ast.Import | ast.ImportFrom], set[str]]:
 
 
 @cache
-def _parsed_once(absolute: Path) -> tuple[list[ast.Import | ast.ImportFrom], set[str]]:
-    """The import statements of a file and the names it binds anywhere."""
-    imports, bound = [], set()
+def _parsed_once(absolute: Path) -> list[ast.Import | ast.ImportFrom]:
+    """The import statements of a file."""
+    statements = _statements(ast.parse(absolute.read_bytes()))
+    return [node for node in statements if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """All statements within a node; expressions, most of a file's nodes, are not looked into."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.stmt | ast.excepthandler | ast.match_case):
+            yield child
+            yield from _statements(child)
+
+
+@cache
+def _bound(absolute: Path) -> set[str]:
+    """The names that a file binds anywhere."""
+    bound = set()
     for node in ast.walk(ast.parse(absolute.read_bytes())):
         if isinstance(node, ast.Import | ast.ImportFrom):
-            imports.append(node)
             bound |= {alias.asname or alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             bound.add(node.name)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             bound.add(node.id)
-    return imports, bound
+    return bound
