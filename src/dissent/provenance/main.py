@@ -12,7 +12,7 @@ from pathlib import Path
 from dissent import commandline
 from dissent.commandline import InputError
 from dissent.files import atomic
-from dissent.provenance import audit, guard
+from dissent.provenance import audit, committed, guard
 from dissent.provenance.chain import Step, as_json, as_text, some, trace, walk
 from dissent.provenance.crate import write_crate
 from dissent.provenance.ledger import Record, makers, portable, read_ledger
@@ -74,14 +74,14 @@ def audit_command(arguments: argparse.Namespace) -> None:
         live = audit.live(ledger, made_by)
         records = list(live.values())
         findings += audit.orphans(jobs, live, made_by) + audit.unrecorded(jobs, made_by)
-    tracked = audit.tracked_files()
+    tracked = committed.tracked_files()
     notes = audit.leaf_notes(records, made_by, tracked)
-    files = audit.config_files(arguments.configfile, jobs)
+    files = committed.config_files(arguments.configfile, jobs)
     results = jobs[0].ledger.parent
     findings += [
         *audit.integrity(records, made_by),
         *audit.currency(records, jobs, made_by),
-        *audit.closure(records, notes, audit.uncommitted(tracked, files)),
+        *audit.closure(records, notes, committed.uncommitted(tracked, files)),
         *audit.consistency(records, made_by, results),
     ]
     if arguments.replay:
