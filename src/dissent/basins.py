@@ -15,7 +15,7 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.metrics.cluster import contingency_matrix
 
 LEAST_MEMBERS = 4  # of fewer, two clusters cannot both have a pair
-STARTS = 20  # of k-means
+STARTS = 50  # of k-means
 MOST_ITERATIONS = 300
 SEEDS = 20  # of k-means, for its stability
 NAMES = ("large", "small")

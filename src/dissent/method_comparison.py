@@ -1,8 +1,8 @@
 """How methods of choosing ensembles compare over tasks, and how well a ranking finds models.
 
-The tasks are what they are; what is drawn anew is the seed of every fine-tuning, and the report
-images. So intervals are over these, and hold for the mean over these tasks. Only diversity and rank
-correlation, which need the tasks' own spread, have intervals over tasks as draws.
+Intervals are over seeds and report images (welch_intervals.py), and hold for the mean over these
+tasks. Only diversity and rank correlation, which need the tasks' own spread, have intervals over
+tasks as draws.
 """
 
 from collections.abc import Iterator, Sequence
