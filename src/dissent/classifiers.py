@@ -111,8 +111,39 @@ def features(model: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
 
 
 def head(model: nn.Module) -> nn.Module:
-    """The module that turns features [N, D] into logits [N, C]."""
-    return model.zero_shot if hasattr(model, "zero_shot") else model.get_classifier()
+    """The module that turns features [N, D] into logits [N, C].
+
+    Raises InputError where an architecture has several.
+    """
+    found = model.zero_shot if hasattr(model, "zero_shot") else model.get_classifier()
+    if isinstance(found, tuple | nn.ModuleList):
+        raise InputError(
+            f"{type(model).__name__} networks of timm have {len(found)} heads, and this needs one: "
+            "choose another architecture"
+        )
+    return found
+
+
+def classify(model: nn.Module, features_ND: torch.Tensor) -> torch.Tensor:
+    """Logits [N, C] of features [N, D]."""
+    found = head(model)
+    if isinstance(found, nn.Conv2d):
+        return found(features_ND[:, :, None, None]).flatten(start_dim=1)
+    return found(features_ND)
+
+
+def linear_head(model: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weights [C, D] and bias [C] of a linear head; of a 1 x 1 convolution too. They are views.
+
+    Raises InputError for a head of another kind.
+    """
+    found = head(model)
+    if type(found) not in (nn.Linear, nn.Conv2d):
+        raise InputError(
+            f"the head of timm's {type(model).__name__} networks is a {type(found).__name__}, and "
+            "this needs a linear layer: choose another architecture"
+        )
+    return found.weight.flatten(start_dim=1), found.bias
 
 
 def remove_head(model: nn.Module) -> None:

@@ -18,6 +18,7 @@ from dissent.classifiers import (
     Card,
     Preprocessing,
     build,
+    classify,
     features,
     head,
     load_checkpoint,
@@ -158,7 +159,6 @@ def optimise(
     rate = torch.optim.lr_scheduler.LambdaLR(
         stepper, lambda step: rate_factor(step, settings["steps"], schedule)
     )
-    classify = head(model)
     start = model.train if live else lambda: freeze_batch_norm(model)
     at = checkpoint_steps(settings["steps"], settings["checkpoints"])
     start()
@@ -166,7 +166,8 @@ def optimise(
         inputs = to_device(inputs, model)
         times = settings["masks"] if run.rate else 1
         features_ND = drop(features(model, inputs).repeat(times, 1), run.rate, masks)
-        loss = F.cross_entropy(classify(features_ND), labels_N.to(inputs.device).repeat(times))
+        logits_NC = classify(model, features_ND)
+        loss = F.cross_entropy(logits_NC, labels_N.to(inputs.device).repeat(times))
         stepper.zero_grad()
         loss.backward()
         stepper.step()

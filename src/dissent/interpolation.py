@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from dissent.classifiers import features, head, prepare
+from dissent.classifiers import features, linear_head, prepare
 from dissent.determinism import seed_of
 from dissent.domains import HeldOut
 from dissent.dropout_runs import Run
@@ -132,8 +132,8 @@ def representations(
     for start in range(0, len(task.reported), PREDICTED_AT_ONCE):
         images = task.examples.images_NHW[task.reported[start : start + PREDICTED_AT_ONCE]]
         batches.append(features(model, to_device(prepare(images, task.preprocessing), model)))
-    linear = head(model)
-    return torch.cat(batches), linear.weight.clone(), linear.bias.clone()
+    weight_CD, bias_C = linear_head(model)
+    return torch.cat(batches), weight_CD.clone(), bias_C.clone()
 
 
 def accuracies(logits_NC: np.ndarray, task: Task) -> tuple[float, float]:

@@ -2,6 +2,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import timm
 import torch
 from safetensors.torch import load_file
 from sklearn.linear_model import LogisticRegression
@@ -9,8 +10,10 @@ from sklearn.linear_model import LogisticRegression
 from dissent import datasets
 from dissent.classifiers import (
     build,
+    classify,
     features,
     head,
+    linear_head,
     load_checkpoint,
     predict,
     prepare,
@@ -21,6 +24,12 @@ from dissent.commandline import InputError
 from dissent.training.optimise import factor, shuffled_batches
 from dissent.training.recipes import fit_linear_head, labelled_examples, small_patches, train
 
+# One whose head is a convolution.
+CONVOLUTION = "resnetv2_18"
+OPTIONS = {
+    "test_vit": small_patches(32),
+    CONVOLUTION: {"layers": [1, 1, 1, 1], "channels": [4, 8, 8, 16], "stem_chs": 8},
+}
 RECIPE = {
     "framework": "supervised",
     "architecture": "test_efficientnet",
@@ -184,12 +193,13 @@ def test_linear_head_is_scikit_learns_logistic_regression(data):
         "test_mambaout",
         "test_nfnet",
         "test_vit",
+        CONVOLUTION,
     ],
 )
 def test_features_and_head_make_timms_forward(architecture, data):
     card = {
         "architecture": architecture,
-        "options": small_patches(32) if architecture == "test_vit" else {},
+        "options": OPTIONS.get(architecture, {}),
         "classes": list(datasets.DIGITS),
         "preprocessing": {"size": 32, "mean": [0.5], "std": [0.5]},
         "zero_shot": {},
@@ -197,7 +207,32 @@ def test_features_and_head_make_timms_forward(architecture, data):
     model = build(card).eval()
     inputs = prepare(data["handwritten"].images_NHW[:4], card["preprocessing"])
     with torch.inference_mode():
-        torch.testing.assert_close(head(model)(features(model, inputs)), model(inputs))
+        torch.testing.assert_close(classify(model, features(model, inputs)), model(inputs))
+
+
+def test_a_head_that_is_a_convolution_learns_and_is_fitted(data):
+    recipe = RECIPE | {"architecture": CONVOLUTION, "options": OPTIONS[CONVOLUTION], "steps": 2}
+    model, card = train(recipe, 0, data)
+    images, labels = labelled_examples(data, {"handwritten": None})
+    fit_linear_head(model, images, labels, card["preprocessing"])
+    fitted = torch.cat([out for _, out in predict(model, images, card["preprocessing"])])
+    outputs_ND = torch.cat([out for out, _ in predict(model, images, card["preprocessing"])])
+    weight_CD, bias_C = linear_head(model)
+    torch.testing.assert_close(outputs_ND @ weight_CD.T + bias_C, fitted, rtol=1e-3, atol=1e-4)
+    assert (fitted.argmax(dim=1).numpy() == labels).mean() > 0.3
+
+
+@pytest.mark.parametrize(
+    ("architecture", "which", "sentence"),
+    [
+        ("deit_tiny_distilled_patch16_224", head, "networks of timm have 2 heads, and this needs"),
+        ("crossvit_9_240", head, "networks of timm have 2 heads, and this needs"),
+        ("caformer_s18", linear_head, "MetaFormer networks is a MlpHead, and this needs a linear"),
+    ],
+)
+def test_heads_of_other_kinds_are_refused(architecture, which, sentence):
+    with pytest.raises(InputError, match=sentence):
+        which(timm.create_model(architecture))
 
 
 def test_checkpoint_reads_back(data, tmp_path):

@@ -15,9 +15,11 @@ from dissent.classifiers import (
     Card,
     Preprocessing,
     build,
+    classify,
     described,
     features,
     head,
+    linear_head,
     normalise,
     predict,
     to_pixels,
@@ -195,7 +197,7 @@ def supervise(
 
     def loss(batch: torch.Tensor) -> torch.Tensor:
         inputs = augment(pixels[batch], recipe["augmentation"], generator)
-        logits_NC = head(model)(features(model, normalise(inputs, preprocessing)))
+        logits_NC = classify(model, features(model, normalise(inputs, preprocessing)))
         return F.cross_entropy(logits_NC, targets[batch], label_smoothing=recipe["label_smoothing"])
 
     optimise(
@@ -233,19 +235,20 @@ def fit_linear_head(
     centre, spread = outputs_ND.mean(dim=0), outputs_ND.std(dim=0) + 1e-6
     inputs_ND = (outputs_ND - centre) / spread
     targets_N = torch.from_numpy(labels_N)
-    linear = head(model)
-    nn.init.zeros_(linear.weight)
-    nn.init.zeros_(linear.bias)
-    solver = torch.optim.LBFGS(linear.parameters(), max_iter=200, line_search_fn="strong_wolfe")
+    parameters = [*head(model).parameters()]
+    for parameter in parameters:
+        nn.init.zeros_(parameter)
+    solver = torch.optim.LBFGS(parameters, max_iter=200, line_search_fn="strong_wolfe")
 
     def closure() -> torch.Tensor:
         solver.zero_grad()
-        loss = F.cross_entropy(linear(inputs_ND), targets_N)
-        loss = loss + penalty * linear.weight.square().sum()
+        loss = F.cross_entropy(classify(model, inputs_ND), targets_N)
+        loss = loss + penalty * linear_head(model)[0].square().sum()
         loss.backward()
         return loss
 
     solver.step(closure)
     with torch.no_grad():
-        linear.bias -= linear.weight @ (centre / spread)
-        linear.weight /= spread
+        weight_CD, bias_C = linear_head(model)
+        bias_C -= weight_CD @ (centre / spread)
+        weight_CD /= spread
