@@ -44,7 +44,6 @@ def write() -> None:
             str(file.relative_to(PROJECT)) for file in inside if file.is_relative_to(PROJECT)
         ),
         "opened": sorted(filter(None, map(inside_project, opened))),
-        "torch": "torch" in sys.modules,
         "made": moved,
     }
     (Path(os.environ["TRACES"]) / f"{os.getpid()}.json").write_text(json.dumps(trace))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from forked import MODULES, forked
+from forked import in_forks, standin
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = Path(sys.executable).parent
@@ -140,20 +140,25 @@ def guarded_path(folder: Path) -> str:
     return os.pathsep.join(map(str, [folder / "guard", standin, TOOLS, os.environ["PATH"]]))
 
 
-def run(folder: Path, *command: str | os.PathLike, **variables: str) -> str:
-    """Run a command in a copy of the project; what it prints, once it has succeeded."""
+def surroundings() -> dict[str, str]:
+    """The variables of commands that tests run: the tools of this environment, in forks."""
     # Without compiled bytecode, importing torch and timm takes twice as long in every job.
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    environment |= {"PATH": f"{TOOLS}{os.pathsep}{os.environ['PATH']}"} | variables
-    if command[0] in MODULES:
-        process = forked(command, folder, environment)
-        output = process.stderr + process.stdout
-    else:
-        both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-        process = subprocess.run(command, cwd=folder, env=environment, text=True, **both)
-        output = process.stdout
-    assert process.returncode == 0, output[-5000:]
-    return output
+    return in_forks(environment | {"PATH": f"{TOOLS}{os.pathsep}{os.environ['PATH']}"})
+
+
+def run(folder: Path, *command: str | os.PathLike, **variables: str) -> str:
+    """Run a command in a copy of the project; what it prints, once it has succeeded."""
+    process = subprocess.run(
+        [standin(command[0]), *command[1:]],
+        cwd=folder,
+        env=surroundings() | variables,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert process.returncode == 0, process.stdout[-5000:]
+    return process.stdout
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -220,12 +225,13 @@ def seal(parent: Path) -> None:
     with (folder / ".git/info/exclude").open("a") as exclude:
         exclude.write(f"/{WEIGHTS.parent}/\n")
     commit_all(folder)
-    tracing, traces = ROOT / "tests" / "tracing", traces_of(folder)
+    traces = traces_of(folder)
     traces.mkdir()
+    search = surroundings()["PATH"]
     run(
         *(folder, "dvc", "repro"),
-        PATH=os.pathsep.join(map(str, [tracing, TOOLS, os.environ["PATH"]])),
-        TRACED_PYTHON=sys.executable,
+        PATH=f"{ROOT / 'tests/tracing'}{os.pathsep}{search}",
+        TRACED_PYTHON=shutil.which("python", path=search),
         TRACES=str(traces),
     )
     run(folder, "git", "add", "--all")

@@ -1,49 +1,51 @@
-"""Snakemake and `dissent` in forks of a process that has loaded the packages they import.
+"""Commands in forks of a process that has loaded what they import (tests/forks)."""
 
-To load them takes longer than to plan a run. Of the project itself nothing is loaded before, so
-that a copy of it runs its own code.
-"""
-
-import multiprocessing
 import os
-import runpy
+import socket
 import subprocess
 import sys
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
-MODULES = {"snakemake": "snakemake", "dissent": "dissent.provenance.main"}
-PACKAGES = ("pandas", "requests", "smart_open", "yte")
-PARTS = ("cli", "report.html_reporter", "storage")
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload([*PACKAGES, *(f"snakemake.{part}" for part in PARTS)])
+STANDINS = Path(__file__).parents[1] / "forks"
 
 
-def forked(
-    command: Sequence[str], folder: Path, environment: Mapping[str, str]
-) -> subprocess.CompletedProcess:
-    """What `subprocess.run` gives of a command in a folder, with both its outputs as text."""
-    with tempfile.TemporaryDirectory() as temporary:
-        outputs = [Path(temporary) / name for name in ("stdout", "stderr")]
-        process = FORKS.Process(target=begin, args=(command, folder, environment, outputs))
-        process.start()
-        process.join()
-        return subprocess.CompletedProcess(
-            command, process.exitcode, *(path.read_text() for path in outputs)
+def in_forks(environment: Mapping[str, str]) -> dict[str, str]:
+    """Variables with which whatever is run by a name in `STANDINS` is forked.
+
+    Elsewhere than on Linux they are as they were.
+    """
+    if sys.platform != "linux":
+        return dict(environment)
+    return environment | {
+        "PATH": f"{STANDINS}{os.pathsep}{environment['PATH']}",
+        "FORKED_PYTHON": sys.executable,
+        "FORKS": server(),
+    }
+
+
+def standin(command: str | os.PathLike) -> str | os.PathLike:
+    """What stands in for a command, whatever PATH says; a command's path stays what it is."""
+    path = STANDINS / command
+    return path if sys.platform == "linux" and path.exists() else command
+
+
+@cache
+def server() -> str:
+    """The name of the socket of a server that ends with this process."""
+    name = f"dissent-tests-{os.getpid()}"
+    # As Snakemake tells jobs of one thread; what is loaded reads it only then.
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"\0{name}")
+        listener.listen(64)
+        number = listener.fileno()
+        # It reads its standard input to see this process end.
+        server.process = subprocess.Popen(
+            [sys.executable, STANDINS / "server.py", str(number)],
+            env=environment,
+            stdin=subprocess.PIPE,
+            pass_fds=[number],
         )
-
-
-def begin(
-    command: Sequence[str], folder: Path, environment: Mapping[str, str], outputs: Sequence[Path]
-) -> None:
-    for descriptor, path in enumerate(outputs, start=1):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), descriptor)
-    sys.stdout = os.fdopen(1, "w", closefd=False)
-    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
-    os.environ.clear()
-    os.environ.update(environment)
-    os.chdir(folder)
-    sys.path.insert(0, str(folder / "src"))
-    sys.argv = [*map(str, command)]
-    runpy.run_module(MODULES[command[0]], run_name="__main__", alter_sys=True)
+    return name

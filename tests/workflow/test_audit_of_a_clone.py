@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from forked import forked
+from forked import standin
 
-from conftest import TOOLS, clone_of, edited, run
+from conftest import TOOLS, clone_of, edited, run, surroundings
 
 PAIRS = "results/demo/metrics/handwritten/pairs.csv"
 MODELS = "results/demo/metrics/handwritten/models.csv"
@@ -25,8 +25,8 @@ def clone(sealed, tmp_path_factory) -> Path:
 
 
 def dissent(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
-    environment = os.environ | {"PATH": f"{TOOLS}{os.pathsep}{os.environ['PATH']}"}
-    return forked(["dissent", *arguments], folder, environment)
+    command = [standin("dissent"), *arguments]
+    return subprocess.run(command, cwd=folder, env=surroundings(), capture_output=True, text=True)
 
 
 def findings(folder: Path, *arguments: str) -> list[tuple[str, str]]:
@@ -268,8 +268,7 @@ def test_a_chain_forged_so_that_it_agrees_with_itself_is_caught_by_doing_it_agai
         subprocess.run(
             shlex.split(record["command"]),
             cwd=clone,
-            env=os.environ
-            | {"PATH": f"{TOOLS}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": "src"},
+            env=surroundings() | {"PYTHONPATH": "src"},
             check=True,
             capture_output=True,
         )

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from conftest import TOOLS, commit_all, contents, copy_project, run, under_git
+from conftest import TOOLS, commit_all, contents, copy_project, run, surroundings, under_git
 
 COMMAND = (
     *(str(TOOLS / "snakemake"), "--workflow-profile", "workflow/profiles/default"),
@@ -26,12 +26,11 @@ JOBS_FINISHED = (0, 1, 1, 2)
 LONGEST_WAIT_SECONDS = 2.5
 
 
-def start(folder: Path, *command: str) -> subprocess.Popen:
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+def start(folder: Path, *command: str, **variables: str) -> subprocess.Popen:
     return subprocess.Popen(
         command,
         cwd=folder,
-        env=environment | {"PATH": f"{TOOLS}{os.pathsep}{os.environ['PATH']}"},
+        env=surroundings() | variables,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -133,6 +132,11 @@ def to_make(target: str) -> tuple[str, ...]:
     return (*COMMAND[:-1], target)
 
 
+def start_unforked(folder: Path, *command: str) -> subprocess.Popen:
+    """The same, where each script is a process that the run has started itself."""
+    return start(folder, *command, PATH=f"{TOOLS}{os.pathsep}{os.environ['PATH']}")
+
+
 def first_process(parent: subprocess.Popen, script: str) -> psutil.Process:
     """The first process of a script that a run starts, once there is one."""
     while parent.poll() is None:
@@ -146,7 +150,7 @@ def first_process(parent: subprocess.Popen, script: str) -> psutil.Process:
 
 def test_a_killed_script_leaves_no_result(project, undisturbed):
     command = to_make("results/test/checkpoints/resnet-s0.safetensors")
-    process = start(project, *command)
+    process = start_unforked(project, *command)
     script = first_process(process, "checkpoints/train.py")
     checkpoints = project / "results/test/checkpoints"
     # One of the job's outputs is there, the others are not.
@@ -161,7 +165,7 @@ def test_a_killed_script_leaves_no_result(project, undisturbed):
 
 
 def test_what_a_script_made_whose_recorder_was_killed_is_made_anew(project, undisturbed):
-    process = start(project, *to_make("data"))
+    process = start_unforked(project, *to_make("data"))
     script = first_process(process, "data/make_dataset.py")
     output = Path(script.cmdline()[script.cmdline().index("--output") + 1])
     script.parent().kill()
@@ -175,7 +179,7 @@ def test_what_a_script_made_whose_recorder_was_killed_is_made_anew(project, undi
 
 
 def test_jobs_that_outlive_a_killed_run_do_no_harm(project, undisturbed):
-    process = start(project, *to_make("data"))
+    process = start_unforked(project, *to_make("data"))
     script = first_process(process, "data/make_dataset.py")
     survivors = [script, script.parent()]
     process.kill()
@@ -187,7 +191,7 @@ def test_jobs_that_outlive_a_killed_run_do_no_harm(project, undisturbed):
 
 
 def test_a_run_killed_before_it_has_filled_a_marker_is_run_again(project, undisturbed):
-    process = start(project, *to_make("data"))
+    process = start_unforked(project, *to_make("data"))
     first_process(process, "data/make_dataset.py")
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()

@@ -37,6 +37,8 @@ FIGURES = "results/demo/figures/no_one_representation"
 METRICS = "results/demo/metrics"
 CHECKPOINTS = "results/demo/checkpoints"
 LOGITS = "results/demo/logits/handwritten"
+# Of the packages that only envs/torch.yaml has, the one without which there are none of the others.
+IMPORTS_TORCH = re.compile(r"^(?:import|from) (?:torch|timm)\b", re.MULTILINE)
 
 
 class Traced(NamedTuple):
@@ -58,7 +60,8 @@ def traced_jobs(traces: Path, folder: Path) -> list[Traced]:
         made = {file for file in trace["made"] if file.startswith("results/")}
         given = present.intersection([*arguments, *trace["opened"]])
         code = present.intersection(trace["modules"]) | {arguments[0]}
-        pins = "envs/torch.yaml" if trace["torch"] else "envs/analysis.yaml"
+        torch = any(IMPORTS_TORCH.search((folder / file).read_text()) for file in code)
+        pins = "envs/torch.yaml" if torch else "envs/analysis.yaml"
         read = {file for file in given - made if not file.startswith("logs/")} | code | {pins}
         jobs.append(Traced(arguments, read, made))
     return jobs
