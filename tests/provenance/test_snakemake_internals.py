@@ -1,5 +1,6 @@
 """The contract with Snakemake: what is known of its insides, asked of Snakemake itself."""
 
+import inspect
 import json
 import logging
 import os
@@ -7,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 import tomllib
 from contextlib import contextmanager
@@ -20,6 +22,7 @@ from hypothesis import strategies as st
 from snakemake import persistence
 from snakemake.api import SnakemakeApi
 from snakemake.persistence.file import FilePersistence
+from snakemake.scheduling.job_scheduler import JobScheduler
 from snakemake.settings.types import DAGSettings, OutputSettings, ResourceSettings
 
 from dissent.commandline import InputError
@@ -612,3 +615,18 @@ def test_the_constants_name_places_that_a_run_made(finished_toy):
     for folder in (METADATA, INCOMPLETE):
         assert (finished_toy.folder / folder).is_dir()
     assert snakemake_internals.LOCKS.parent == METADATA.parent
+
+
+def test_the_scheduler_is_woken_by_one_timer_at_a_time(monkeypatch):
+    assert "self._schedule_reevalutation(" in inspect.getsource(JobScheduler.schedule)
+    monkeypatch.setattr(
+        JobScheduler, "_schedule_reevalutation", JobScheduler._schedule_reevalutation
+    )
+    snakemake_internals.wake_by_one_timer()
+    scheduler = JobScheduler.__new__(JobScheduler)
+    scheduler._open_jobs = threading.Semaphore(0)
+    for _ in range(2):
+        for _ in range(5):
+            scheduler._schedule_reevalutation(0.05)
+        assert scheduler._open_jobs.acquire(timeout=60)
+        assert not scheduler._open_jobs.acquire(timeout=0.5)

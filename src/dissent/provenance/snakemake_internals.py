@@ -12,6 +12,7 @@ import logging
 import os
 import re
 import sys
+import threading
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -66,6 +67,28 @@ def require_version() -> None:
             f"this is Snakemake {__version__}, but the metadata that decide what runs again are "
             f"known for {VERSION} alone: use an environment with snakemake=={VERSION}"
         )
+
+
+def wake_by_one_timer() -> None:
+    """Have Snakemake's scheduler start no timer while another is running.
+
+    By itself it starts one whenever it looks for jobs to run, lest it miss that its limit of jobs a
+    second has passed, and looks again when one ends. So there is one more for each job that has
+    finished; after a hundred jobs, it looks a hundred times a second at all that waiting jobs read,
+    which takes a core and more (snakemake/snakemake, issues 2967 and 3955).
+    """
+    from snakemake.scheduling.job_scheduler import JobScheduler
+
+    def schedule_reevaluation(self: Any, delay: float) -> None:
+        def wake() -> None:
+            self.timer = None
+            self._open_jobs.release()
+
+        if getattr(self, "timer", None) is None:
+            self.timer = threading.Timer(delay, wake)
+            self.timer.start()
+
+    JobScheduler._schedule_reevalutation = schedule_reevaluation
 
 
 def _key_path(folder: Path, output: str) -> Path:
