@@ -1,27 +1,12 @@
 """What git is found to have of files, in repositories made for it."""
 
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from dissent.commandline import InputError
 from dissent.provenance import committed
-
-
-def git(*arguments: str) -> str:
-    identity = ["-c", "user.name=Someone", "-c", "user.email=someone@example.org"]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
-    process = subprocess.run(
-        ["git", *identity, *arguments],
-        check=True,
-        capture_output=True,
-        text=True,
-        env=environment | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"},
-    )
-    return process.stdout.strip()
-
+from own_git import git
 
 NAMES = [
     *("Snakefile", "workflow/rules/a.smk", "config/demo.yaml", "src/toy/a b.py", "ü.txt"),

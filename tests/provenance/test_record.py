@@ -6,7 +6,6 @@ import os
 import platform
 import shlex
 import signal
-import subprocess
 import sys
 import time
 from datetime import datetime, timedelta
@@ -17,6 +16,7 @@ import pytest
 
 from dissent.provenance.ledger import read_record
 from dissent.provenance.record import named, pinned_versions, recorded, without_machine
+from own_git import git
 
 RECORD = Path("out/provenance/made.txt.json")
 WRITES = "open('out/made.txt', 'w').write('made')"
@@ -25,20 +25,6 @@ WRITES = "open('out/made.txt', 'w').write('made')"
 def described(path: str) -> dict[str, object]:
     data = Path(path).read_bytes()
     return {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-
-
-def git(*arguments: str) -> str:
-    """Run git here, whatever git hook runs these tests and whoever's settings apply."""
-    identity = ["-c", "user.name=Someone", "-c", "user.email=someone@example.org"]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
-    process = subprocess.run(
-        ["git", *identity, *arguments],
-        check=True,
-        capture_output=True,
-        text=True,
-        env=environment | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"},
-    )
-    return process.stdout.strip()
 
 
 @pytest.fixture
