@@ -136,8 +136,8 @@ def finish(folder: Path) -> None:
 
 
 def guarded_path(folder: Path) -> str:
-    standin = ROOT / "tests" / "standin_conda"
-    return os.pathsep.join(map(str, [folder / "guard", standin, TOOLS, os.environ["PATH"]]))
+    conda = ROOT / "tests" / "standin_conda"
+    return os.pathsep.join(map(str, [folder / "guard", conda, TOOLS, os.environ["PATH"]]))
 
 
 def surroundings() -> dict[str, str]:

@@ -41,7 +41,7 @@ def server() -> str:
         listener.bind(f"\0{name}")
         listener.listen(64)
         number = listener.fileno()
-        # It reads its standard input to see this process end.
+        # It ends with its standard input, which is open while this is kept.
         server.process = subprocess.Popen(
             [sys.executable, STANDINS / "server.py", str(number)],
             env=environment,

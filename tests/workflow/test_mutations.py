@@ -37,7 +37,7 @@ FIGURES = "results/demo/figures/no_one_representation"
 METRICS = "results/demo/metrics"
 CHECKPOINTS = "results/demo/checkpoints"
 LOGITS = "results/demo/logits/handwritten"
-# Of the packages that only envs/torch.yaml has, the one without which there are none of the others.
+# What code imports that needs more than envs/analysis.yaml.
 IMPORTS_TORCH = re.compile(r"^(?:import|from) (?:torch|timm)\b", re.MULTILINE)
 
 
