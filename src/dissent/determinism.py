@@ -7,6 +7,7 @@ import os
 import torch
 
 from dissent.gpu_slots import device_for
+from dissent.memory import keep_freed
 
 
 def use(threads: int, gpus: int = 0) -> torch.device:
@@ -18,6 +19,7 @@ def use(threads: int, gpus: int = 0) -> torch.device:
     # Read by CUDA when it starts; its matrix products differ from call to call without it.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
+    keep_freed()
     # On a GPU a few kernels have no such version: better slightly different than not at all.
     torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
     # Which also fills memory that is about to be written, and takes a tenth of the time for it.
