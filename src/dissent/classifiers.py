@@ -69,10 +69,15 @@ class ZeroShotHead(nn.Module):
 
 
 def build(card: Card, drop_rate: float = 0.0) -> nn.Module:
-    """A timm model as the card describes it, initialised from torch's random state.
+    """A model as the card describes it, initialised from torch's random state.
 
     Raises InputError where timm has no such architecture, or the architecture no such options.
     """
+    # Convolutions are up to twice as fast in this format, whatever that of their inputs.
+    return _built(card, drop_rate).to(memory_format=torch.channels_last)
+
+
+def _built(card: Card, drop_rate: float) -> nn.Module:
     if "library" in card:
         # Takes a second to import, and few models need it.
         from dissent import zero_shot

@@ -47,18 +47,13 @@ def start_of(checkpoint: Path, domain: str, classes: tuple[str, ...]) -> tuple[n
     remove_head(model)
     torch.manual_seed(seed_of("head", domain, list(classes)))
     model.reset_classifier(len(classes))
-    return on_device(model), fine_tuned_card(card, classes)
+    return model.to(own_device()), fine_tuned_card(card, classes)
 
 
 def from_scratch(card: Card, domain: str, seed: int) -> nn.Module:
     """A network without pre-training, whose weights come from the seed."""
     torch.manual_seed(seed_of("weights", domain, seed))
-    return on_device(build(card))
-
-
-def on_device(model: nn.Module) -> nn.Module:
-    """The model where it learns fastest, in the memory format of the inputs."""
-    return model.to(own_device(), memory_format=torch.channels_last)
+    return build(card).to(own_device())
 
 
 def with_images(held: HeldOut, images: int | None) -> HeldOut:

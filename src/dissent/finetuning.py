@@ -100,8 +100,7 @@ def fine_tune(
         torch.manual_seed(seed)
         model.reset_classifier(len(classes))
         model.load_state_dict(pretrained, strict=False)
-        # Convolutions train and predict up to one and a half times as fast in this format.
-        model.to(own_device(), memory_format=torch.channels_last)
+        model.to(own_device())
         batches = shuffled_batches(
             len(labels_N), recipe["batch_size"], torch.Generator().manual_seed(seed)
         )
@@ -132,6 +131,7 @@ def optimise(
         lr=run.learning_rate,
         momentum=recipe["momentum"],
         weight_decay=recipe["weight_decay"],
+        fused=True,
     )
     rate = torch.optim.lr_scheduler.LambdaLR(
         stepper, lambda step: rate_factor(step, run.steps, recipe)
@@ -156,8 +156,8 @@ def inputs_of(
 
 
 def to_device(inputs: torch.Tensor, model: nn.Module) -> torch.Tensor:
-    """Inputs [N, channels, H, W] where the model is, in the memory format of its weights."""
-    return inputs.to(device_of(model), memory_format=torch.channels_last)
+    """Inputs where the model is."""
+    return inputs.to(device_of(model))
 
 
 @torch.inference_mode()
@@ -231,7 +231,6 @@ def load_ensemble(path: str | os.PathLike) -> list[tuple[nn.Module, Card, float]
                 if name.startswith(prefix)
             }
         )
-        model.to(memory_format=torch.channels_last)
         members.append((model.eval(), entry["card"], entry["weight"]))
     return members
 

@@ -24,8 +24,7 @@ from torch.optim.swa_utils import update_bn
 from dissent.classifiers import Card, load_checkpoint, prepare
 from dissent.commandline import InputError
 from dissent.connections import Connections, Member, drawn, known_data
-from dissent.devices import moved
-from dissent.dropout_training import on_device
+from dissent.devices import moved, own_device
 from dissent.examples import Examples
 from dissent.finetuned import PREDICTED
 from dissent.finetuning import to_device
@@ -95,7 +94,7 @@ def read_task(
             f"data set {examples.name!r} should have images with one class each: name another"
         )
     class_columns(card["classes"], examples.classes, f"data set {examples.name!r}")
-    model = on_device(model)
+    model = model.to(own_device())
     batches = partial(batches_of, model, card, examples)
     chosen_N = drawn(examples.where("report"), settings["examples"])
     task = Task(

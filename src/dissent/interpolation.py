@@ -17,12 +17,12 @@ from torch.nn import functional as F
 
 from dissent.classifiers import features, linear_head, prepare
 from dissent.determinism import seed_of
+from dissent.devices import own_device
 from dissent.domains import HeldOut
 from dissent.dropout_runs import Run
 from dissent.dropout_training import (
     PREDICTED_AT_ONCE,
     logits_of,
-    on_device,
     optimise,
     start_of,
     training_batches,
@@ -57,7 +57,7 @@ def interpolate(
     fit_linear_head(
         model.cpu(), examples.images_NHW[train], examples.labels[train], card["preprocessing"]
     )
-    start = copy_of(on_device(model).state_dict())
+    start = copy_of(model.to(own_device()).state_dict())
     shares = [i / (settings["points"] - 1) for i in range(settings["points"])]
     rows = []
     for name in FINE_TUNINGS:
@@ -87,7 +87,7 @@ def fine_tune(model: nn.Module, task: Task, learning_rate: float, steps: int) ->
     run = Run(0.0, learning_rate, task.settings["weight_decay"], head_factor=1.0, seed=0)
     order = torch.Generator().manual_seed(seed_of("order", task.held.domain, run.seed))
     batches = training_batches(task.examples, task.held, task.preprocessing, task.settings, order)
-    settings = {**task.settings, "steps": steps, "checkpoints": 1}
+    settings = {**task.settings, "steps": steps, "checkpoints": 1, "masks": 1}
     for _ in optimise(model, run, settings, batches, masks=order):
         pass
 

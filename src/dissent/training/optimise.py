@@ -33,10 +33,17 @@ def optimise(
     """
     parameters = list(parameters)
     if optimizer == "adamw":
-        stepper = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=weight_decay)
+        stepper = torch.optim.AdamW(
+            parameters, lr=learning_rate, weight_decay=weight_decay, fused=True
+        )
     else:
         stepper = torch.optim.SGD(
-            parameters, lr=learning_rate, weight_decay=weight_decay, momentum=0.9, nesterov=True
+            parameters,
+            lr=learning_rate,
+            weight_decay=weight_decay,
+            momentum=0.9,
+            nesterov=True,
+            fused=True,
         )
     rate = torch.optim.lr_scheduler.LambdaLR(stepper, lambda step: factor(step, steps, schedule))
     batches = shuffled_batches(n_examples, batch_size, generator)
