@@ -85,7 +85,7 @@ def state_of(model):
 @pytest.mark.parametrize("rate", [0.3, 0.9, 0.95])
 def test_dropout_keeps_the_mean_and_has_the_variance_of_its_rate(rate):
     n = 200_000
-    dropped = drop(torch.full((n // 100, 100), 2.0), rate, generator())
+    dropped = drop(torch.full((n // 100, 100), 2.0), rate, 1, generator())
     values, counts = dropped.unique(return_counts=True)
     torch.testing.assert_close(values, torch.tensor([0.0, 2 / (1 - rate)]))
     # Five standard errors of a share; the rest follows from it.
@@ -96,15 +96,29 @@ def test_dropout_keeps_the_mean_and_has_the_variance_of_its_rate(rate):
 
 def test_without_a_rate_nothing_is_dropped_nor_drawn():
     features_ND, draws = torch.rand(3, 4), generator()
-    assert drop(features_ND, 0, draws) is features_ND
+    assert drop(features_ND, 0, 2, draws) is features_ND
     assert torch.equal(draws.get_state(), generator().get_state())
 
 
 def test_what_a_rate_drops_higher_rates_drop_too():
     ones_ND = torch.ones(50, 40)
-    kept = [drop(ones_ND, rate, generator()) > 0 for rate in (0.5, 0.9, 0.95)]
+    kept = [drop(ones_ND, rate, 1, generator()) > 0 for rate in (0.5, 0.9, 0.95)]
     assert all((more | ~fewer).all() for more, fewer in itertools.pairwise(kept))
     assert kept[0].sum() > kept[1].sum() > kept[2].sum()
+
+
+def test_each_mask_is_of_the_whole_batch():
+    features_ND = torch.rand(3, 40, requires_grad=True)
+    dropped = drop(features_ND, 0.75, 4, generator())
+    masks = generator()
+    each = [features_ND * (torch.rand(3, 40, generator=masks) >= 0.75) / 0.25 for _ in range(4)]
+    torch.testing.assert_close(dropped, torch.cat(each))
+    weights = torch.rand(12, 40)
+    ours, theirs = (
+        torch.autograd.grad((weights * made).sum(), features_ND)
+        for made in (dropped, torch.cat(each))
+    )
+    torch.testing.assert_close(ours, theirs)
 
 
 def test_only_what_the_head_sees_is_dropped(start, examples, held):

@@ -121,15 +121,20 @@ def freeze_batch_norm(model: nn.Module) -> None:
             module.eval()
 
 
-def drop(features_ND: torch.Tensor, rate: float, generator: torch.Generator) -> torch.Tensor:
+def drop(
+    features_ND: torch.Tensor, rate: float, masks: int, generator: torch.Generator
+) -> torch.Tensor:
     """Inverted dropout: each feature is zero with probability `rate`, else divided by 1 - rate.
 
-    One generator gives nested masks: what a rate drops, higher rates drop too (section 3.1).
+    Gives [masks * N, D], the batch under one mask after the other; but the batch itself if nothing
+    is dropped. One generator gives nested masks: what a rate drops, higher rates drop too
+    (section 3.1).
     """
     if not rate:
         return features_ND
-    dropped_ND = torch.rand(features_ND.shape, generator=generator) < rate
-    return (features_ND / (1 - rate)).masked_fill(dropped_ND.to(features_ND.device), 0)
+    scaled_MND = (features_ND / (1 - rate)).expand(masks, *features_ND.shape)
+    dropped_MND = torch.rand(scaled_MND.shape, generator=generator) < rate
+    return scaled_MND.masked_fill(dropped_MND.to(features_ND.device), 0).flatten(0, 1)
 
 
 def optimise(
@@ -159,9 +164,9 @@ def optimise(
     start()
     for step, (inputs, labels_N) in enumerate(batches, start=1):
         inputs = to_device(inputs, model)
-        times = settings["masks"] if run.rate else 1
-        features_ND = drop(features(model, inputs).repeat(times, 1), run.rate, masks)
+        features_ND = drop(features(model, inputs), run.rate, settings["masks"], masks)
         logits_NC = classify(model, features_ND)
+        times = len(features_ND) // len(inputs)
         loss = F.cross_entropy(logits_NC, labels_N.to(inputs.device).repeat(times))
         stepper.zero_grad()
         loss.backward()
