@@ -178,7 +178,9 @@ class DropoutOnDomains(Section):
     more_data: MoreData | None = None
     linear: Linear | None = None
     interpolation: Interpolation | None = None
-    families_per_job: Positive = Field(1, description="Families of runs that share a job")
+    families_per_job: Positive = Field(
+        1, description="Families of runs of one model that share a job"
+    )
 
 
 def families(section: DropoutOnDomains) -> dict[str, Family]:

@@ -55,7 +55,7 @@ def arguments(tmp_path_factory):
         data=folder / "noise.safetensors",
         held_out="photo",
         family=["higher-head-rate"],
-        checkpoint=[small_checkpoint(folder / "model.safetensors")],
+        checkpoint=small_checkpoint(folder / "model.safetensors"),
         settings=[SETTINGS],
         threads=1,
         gpus=0,
@@ -68,13 +68,13 @@ def changed(arguments, **changes):
 
 
 def test_what_is_written_is_what_the_runs_say_and_nothing_else(arguments):
-    (output,), (checkpoint,) = arguments.output, arguments.checkpoint
+    (output,) = arguments.output
     FINE_TUNE.main(arguments)
     assert [path.name for path in output.parent.iterdir()] == [output.name]
     examples = read_examples(arguments.data)
     written = read_runs(output, examples)
     expected = fine_tune_family(
-        "higher-head-rate", checkpoint, examples, leave_out(examples, "photo"), SETTINGS
+        "higher-head-rate", arguments.checkpoint, examples, leave_out(examples, "photo"), SETTINGS
     )
     assert (written.family, written.held_out) == ("higher-head-rate", "photo")
     assert written.weights_sha256 == expected.weights_sha256
@@ -87,9 +87,8 @@ def test_what_is_written_is_what_the_runs_say_and_nothing_else(arguments):
 def test_runs_are_kept_while_their_job_lasts(arguments, tmp_path, monkeypatch):
     """Of a job that fails all files are deleted: what it goes on from lies elsewhere."""
     (output,) = arguments.output
-    twice = {"family": ["higher-head-rate", "poorer-model"], "settings": [SETTINGS] * 2}
-    twice |= {"checkpoint": arguments.checkpoint * 2}
-    twice |= {"output": [output, tmp_path / "not-a-folder" / "poorer.safetensors"]}
+    twice = {"family": ["higher-head-rate", "more-data"], "settings": [SETTINGS] * 2}
+    twice |= {"output": [output, tmp_path / "not-a-folder" / "more-data.safetensors"]}
     (tmp_path / "not-a-folder").touch()
     with pytest.raises(OSError, match="not-a-folder"):
         FINE_TUNE.main(changed(arguments, **twice))
@@ -121,10 +120,10 @@ def test_runs_of_other_settings_are_not_taken(arguments, tmp_path, monkeypatch, 
         of_one.data = tmp_path / "noise.safetensors"
         write_examples(of_one.data, small_examples(other_data))
     elif change == "checkpoint":
-        model, card = load_checkpoint(of_one.checkpoint[0])
+        model, card = load_checkpoint(of_one.checkpoint)
         torch.nn.init.zeros_(model.conv1[0].weight)
-        of_one.checkpoint = [tmp_path / "zero.safetensors"]
-        save_checkpoint(of_one.checkpoint[0], model, card)
+        of_one.checkpoint = tmp_path / "zero.safetensors"
+        save_checkpoint(of_one.checkpoint, model, card)
     else:
         monkeypatch.setattr(FINE_TUNE, "version", lambda _: "0")
     FINE_TUNE.main(of_one)
@@ -139,7 +138,6 @@ def test_a_family_is_the_same_whatever_shares_its_job(arguments, tmp_path, famil
         changed(
             arguments,
             family=["higher-head-rate", family],
-            checkpoint=arguments.checkpoint * 2,
             settings=[SETTINGS] * 2,
             output=[tmp_path / "first.safetensors", beside],
         )

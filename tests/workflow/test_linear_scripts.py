@@ -83,7 +83,6 @@ def interpolate(arguments, output, **changes):
 
 def run(family, settings, output, arguments):
     of_family = {"family": family, "settings": settings, "output": output}
-    of_family["checkpoint"] = arguments["checkpoint"]
     lists = {name: [value] for name, value in of_family.items()}
     FINE_TUNE.main(Namespace(**{**arguments, **lists}))
 

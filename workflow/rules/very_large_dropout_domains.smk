@@ -1,5 +1,7 @@
 # Each domain of a data set is left out in turn: networks are fine-tuned on the others, one job a
 # domain and a family of runs, and measured on all of them.
+from itertools import groupby
+
 from dissent import config_dropout
 
 DROPOUT = RUN.very_large_dropout.domains
@@ -54,8 +56,20 @@ METRICS_FILES += [*DROPOUT_TABLES.values(), *INTERPOLATION_TABLE]
 STATISTICS.append(f"{DROPOUT_METRICS}/statistics.csv")
 
 
-for at in range(0, len(FAMILIES), DROPOUT.families_per_job):
-    families = list(FAMILIES)[at : at + DROPOUT.families_per_job]
+def start_of(family):
+    """The model that the runs of a family start from."""
+    return DROPOUT.poorer_model.model if family == "poorer-model" else DROPOUT.model
+
+
+def families_of_jobs():
+    """Families that share a job start from one model, so that none waits for the other's."""
+    for _, of_model in groupby(sorted(FAMILIES, key=start_of), start_of):
+        of_model = [*of_model]
+        for at in range(0, len(of_model), DROPOUT.families_per_job):
+            yield of_model[at : at + DROPOUT.families_per_job]
+
+
+for families in families_of_jobs():
 
     rule:
         name:
@@ -63,12 +77,7 @@ for at in range(0, len(FAMILIES), DROPOUT.families_per_job):
         input:
             **code("finetuned/fine_tune_with_dropout.py"),
             data=data_file(DROPOUT.data),
-            checkpoints=[
-                checkpoint_file(
-                    DROPOUT.poorer_model.model if family == "poorer-model" else DROPOUT.model
-                )
-                for family in families
-            ],
+            checkpoint=checkpoint_file(start_of(families[0])),
         output:
             [of_domain(family) for family in families],
         log:
@@ -94,7 +103,7 @@ for at in range(0, len(FAMILIES), DROPOUT.families_per_job):
         shell:
             run_script(
                 "--data {input.data:q} --held-out {wildcards.domain:q} --family {params.families:q}"
-                " --checkpoint {input.checkpoints:q} --settings {params.settings:q}"
+                " --checkpoint {input.checkpoint:q} --settings {params.settings:q}"
                 " --threads {threads} --gpus {resources.gpu} --output {output:q}"
             )
 

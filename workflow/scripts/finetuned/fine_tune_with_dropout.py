@@ -1,4 +1,4 @@
-"""Fine-tune checkpoints, with dropout, on all domains but one; write what the networks predict."""
+"""Fine-tune a checkpoint with dropout on all domains but one; write what the networks predict."""
 
 import argparse
 import json
@@ -23,20 +23,18 @@ def main(arguments: argparse.Namespace) -> None:
     examples = read_examples(arguments.data)
     held = leave_out(examples, arguments.held_out)
     libraries = {name: version(name) for name in ("timm", "torch")}
-    of_all = (sha256(arguments.data), held.domain, libraries, device.type)
+    checkpoint = arguments.checkpoint
+    of_all = (sha256(checkpoint), sha256(arguments.data), held.domain, libraries, device.type)
     kept = []
-    jobs = zip(
-        *(arguments.family, arguments.checkpoint, arguments.settings, arguments.output),
-        strict=True,
-    )
-    for family, checkpoint, settings, output in jobs:
+    families = zip(arguments.family, arguments.settings, arguments.output, strict=True)
+    for family, settings, output in families:
         if family == "interpolation":
             write_table(interpolate(checkpoint, examples, held, settings), output)
             continue
         if family == "linear":
             runs = fit_family(checkpoint, examples, held, settings)
         else:
-            kept.append(folder_of(family, sha256(checkpoint), settings, *of_all))
+            kept.append(folder_of(family, settings, *of_all))
             runs = fine_tune_family(family, checkpoint, examples, held, settings, kept[-1])
         write_runs(output, runs, examples)
     # Not before: where a job fails, the files of all its families are deleted.
@@ -56,7 +54,7 @@ if __name__ == "__main__":
         "a checkpoint and its fine-tunings, those of `scratch` take the architecture alone, and "
         "all others fine-tune the network",
     )
-    parser.add_argument("--checkpoint", required=True, nargs="+", type=Path, help="of each family")
+    parser.add_argument("--checkpoint", required=True, type=Path, help="that all runs start from")
     parser.add_argument(
         "--settings",
         required=True,
