@@ -6,17 +6,16 @@ import sys
 
 import pytest
 
-# Six tensors of 16 MiB at a time, whose pages the system would hand out anew each time.
+# Tensors of 1 to 31 MiB, each alone. glibc gives what is larger than all before back to the system.
 SCRIPT = """
 import resource, sys
 import torch
 from dissent.memory import keep_freed
 if sys.argv[1] == "keep":
     keep_freed()
-for _ in range(10):
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    tensors = [torch.ones(4 * 2**20) for _ in range(6)]
-    del tensors
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for size in range(1, 32):
+    torch.ones(size * 2**18)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 

@@ -85,6 +85,7 @@ def test_without_data_it_keeps_the_classes_it_has(arguments, architecture, n_cla
     source = timm.create_model(architecture, num_classes=n_classes).eval()
     take_over(arguments, architecture, source)
     model, card = load_checkpoint(arguments.output)
+    source.to(memory_format=torch.channels_last)
     assert card["architecture"] == architecture
     assert card["classes"] == [str(label) for label in range(n_classes)]
     default = timm.get_pretrained_cfg(architecture)
