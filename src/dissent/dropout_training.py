@@ -132,9 +132,9 @@ def drop(
     """
     if not rate:
         return features_ND
-    scaled_MND = (features_ND / (1 - rate)).expand(masks, *features_ND.shape)
-    dropped_MND = torch.rand(scaled_MND.shape, generator=generator) < rate
-    return scaled_MND.masked_fill(dropped_MND.to(features_ND.device), 0).flatten(0, 1)
+    scaled_ND = features_ND / (1 - rate)
+    kept_MND = torch.rand(masks, *features_ND.shape, generator=generator).ge_(rate)
+    return (scaled_ND * kept_MND.to(features_ND)).flatten(0, 1)
 
 
 def optimise(

@@ -265,9 +265,10 @@ def save_figure(figure: Figure, table: pd.DataFrame, outputs: Iterable[Path]) ->
 
     Raises InputError for any other suffix.
     """
-    # Laid out once: every format shows the same, whichever others are written.
+    # Laid out once: every format shows the same, whichever others are written. Even an engine that
+    # does nothing would have each format draw twice.
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    figure.set_layout_engine(None)
     for output in outputs:
         if output.suffix not in (*METADATA, ".csv"):
             raise InputError(f"{output}: a figure is written as .svg, .pdf, .png or .csv")
