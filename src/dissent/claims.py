@@ -4,8 +4,6 @@ import pandas as pd
 
 from dissent.commandline import InputError
 
-# Columns of a table of statistics, which claims are about.
-STATISTICS = ["statistic", "value", "low", "high", "n", "n_of"]
 SUPPORTED, NOT_SUPPORTED, NOT_MEASURED = "supported", "not supported", "not measured"
 
 

@@ -14,9 +14,9 @@ import pandas as pd
 
 from dissent import associations, basins, connectivity
 from dissent.associations import oriented, pearson, pearson_interval
-from dissent.claims import STATISTICS
 from dissent.clusters import permutation_p
 from dissent.connected_families import WHOLE, Measured
+from dissent.method_comparison import STATISTICS
 from dissent.progress import progress
 
 SHUFFLES = 199  # of the gaps, to see what clusters there are by chance

@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from dissent.claims import STATISTICS
 from dissent.dropout_metrics import ALL_DOMAINS, AXES, axis_masks, equal_weights
 from dissent.dropout_runs import Entry, Runs
 from dissent.examples import Examples
+from dissent.method_comparison import STATISTICS
 from dissent.welch_intervals import variance_of_mean, welch_interval
 
 GAINS = ["comparison", "held_out", "axis", "gain", "low", "high"]

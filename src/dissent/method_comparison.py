@@ -12,7 +12,6 @@ import pandas as pd
 
 from dissent.choice_metrics import Scores
 from dissent.choices import ONE_MODEL
-from dissent.claims import STATISTICS
 from dissent.relations import spearman_rows
 from dissent.welch_intervals import difference_interval, seeds_interval, t_interval
 
@@ -20,6 +19,7 @@ ALL_TASKS = "all tasks"
 CHOSEN = "greedy"
 MEANS = ["score", "nll", "brier", "ece", "n_members", "multiply_adds"]
 CLAIMED_OVER = ("single", "random", "settings", "heads", "all")
+STATISTICS = ["statistic", "value", "low", "high", "n", "n_of"]
 
 
 def method_table(choices: pd.DataFrame, level: float) -> pd.DataFrame:

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from dissent.choice_metrics import mixture, quality
-from dissent.claims import STATISTICS
 from dissent.finetuned import Shifted
+from dissent.method_comparison import STATISTICS
 from dissent.welch_intervals import difference_interval
 
 UNSHIFTED = "none"
