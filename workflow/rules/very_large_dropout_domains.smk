@@ -86,8 +86,8 @@ for families in families_of_jobs():
             f"{LOGS}/benchmarks/{families[0]}/{{domain}}.tsv"
         wildcard_constraints:
             domain=one_of(DOMAINS),
-        # The longest jobs of the run, the more families the longer: none should be left for last.
-        priority: len(families)
+        # The longest jobs of the run: the scheduler should not leave them for last.
+        priority: 1
         conda:
             "../../envs/torch.yaml"
         threads: RUN.threads
