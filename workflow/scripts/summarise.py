@@ -1,6 +1,8 @@
 """Print what a run drew and what became of each claim."""
 
 import argparse
+import signal
+import sys
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,6 +14,10 @@ from dissent.claims import NOT_MEASURED, measured
 
 def main(run: str) -> None:
     results = Path("results") / run
+    if not results.is_dir():
+        runs = sorted(folder.name for folder in results.parent.glob("*/"))
+        there = f", only of {', '.join(runs)}: name one of these with --run, or" if runs else ":"
+        sys.exit(f"error: there are no results of a run {run!r}{there} run that one first")
     print(f"\nFigures of the run {run!r} (each also as svg, pdf and csv):")
     for figure in sorted(results.glob("figures/*/*.png")):
         print(f"  {figure}")
@@ -52,6 +58,8 @@ def print_outside(models: pd.DataFrame) -> None:
 
 
 if __name__ == "__main__":
+    # Whoever reads may have read enough, as `head` does.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", default="demo", help="name of the run")
     main(parser.parse_args().run)
