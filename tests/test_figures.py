@@ -182,6 +182,11 @@ def test_wide_whiskers_get_as_much_room_as_values_have_and_narrow_ones_fit(rows)
     assert (value[inside] - half[inside] >= bottom).all()
 
 
+def test_there_are_no_limits_where_all_values_are_missing():
+    none = pd.Series([np.nan, np.nan])
+    assert figures.limits(none, none, none) is None
+
+
 def test_limits_without_intervals_are_those_of_the_values():
     value, none = pd.Series([1.0, 2.0]), pd.Series([np.nan, np.nan])
     assert figures.limits(value, none, none) == pytest.approx((0.95, 2.05))

@@ -145,13 +145,13 @@ def plain_logarithm(axis: Axis) -> None:
 
 
 def limits(values: pd.Series, low: pd.Series, high: pd.Series) -> tuple[float, float] | None:
-    """Limits of an axis with whiskers, None where values are all equal.
+    """Limits of an axis with whiskers, None where values are all equal, or all missing.
 
     Intervals from two or three seeds may be so wide that nothing else could be told apart: on
     either side they get as much room as the values themselves have.
     """
     first, last = values.min(), values.max()
-    if first == last:
+    if not first < last:
         return None
     bottom = max(2 * first - last, np.nanmin([first, low.min()]))
     top = min(2 * last - first, np.nanmax([last, high.max()]))

@@ -183,6 +183,16 @@ def test_what_holds_a_leaf_is_git_with_the_content_of_the_commit_or_a_pin(make_r
     ]
 
 
+def test_leaves_of_one_folder_that_nothing_holds_are_one_finding():
+    loose = ["looks/b/2.png", "looks/a/1.png", "looks/b/3.png", "looks/b/1.png", "looks/0.png"]
+    found = audit.closure([], dict.fromkeys(loose, "not in git, not pinned"), [])
+    assert [(finding.path, finding.what) for finding in found] == [
+        ("looks/0.png", "is not in git, not pinned"),
+        ("looks/a/1.png", "is not in git, not pinned"),
+        ("looks/b/1.png", "and 2 more in its folder are not in git, not pinned"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("environment", "what"),
     [

@@ -21,6 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from snakemake import persistence
 from snakemake.api import SnakemakeApi
+from snakemake.exceptions import LockException
 from snakemake.persistence.file import FilePersistence
 from snakemake.scheduling.job_scheduler import JobScheduler
 from snakemake.settings.types import DAGSettings, OutputSettings, ResourceSettings
@@ -179,6 +180,26 @@ def test_locks_are_where_snakemake_looks_for_them(snakemakes_own):
     for path in LOCKS.glob("*.lock"):
         path.unlink()
     assert list(snakemakes_own._read_locks()) == []
+
+
+def test_a_run_that_ends_leaves_the_locks_of_others(snakemakes_own, monkeypatch):
+    for name in ("unlock", "cleanup_locks"):
+        monkeypatch.setattr(FilePersistence, name, getattr(FilePersistence, name))
+    snakemake_internals.leave_locks_of_others()
+    monkeypatch.setattr(snakemakes_own, "all_inputfiles", lambda: ["data"], raising=False)
+    monkeypatch.setattr(snakemakes_own, "all_outputfiles", lambda: ["results/x"], raising=False)
+    with snakemakes_own.lock():
+        mine = set(LOCKS.iterdir())
+        other = LOCKS / "9.output.lock"
+        other.write_text("results/y\n")
+        assert snakemakes_own.locked
+    assert len(mine) == 2
+    assert set(LOCKS.iterdir()) == {other}
+    monkeypatch.setattr(snakemakes_own, "all_outputfiles", lambda: ["results/y"])
+    with pytest.raises(LockException), snakemakes_own.lock():
+        raise AssertionError("begun, though locked")
+    snakemakes_own.cleanup_locks()
+    assert not snakemakes_own.locked
 
 
 # A real run: what Snakemake wrote, and what its records tell

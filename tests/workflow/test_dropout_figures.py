@@ -23,6 +23,7 @@ from scipy import stats
 from dissent import dropout_figures as dropout
 from dissent import dropout_metrics, figures
 from dissent.dropout_comparison import Method, comparisons
+from dissent.dropout_figures import PLAIN
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "workflow" / "scripts" / "figures" / "very_large_dropout"
@@ -76,7 +77,7 @@ OF_FAMILY = {
 }
 OF_VERSION = {"average": (0.002, 0.02), "ensemble": (0.006, 0.018), "last": (-0.004, 0.001)}
 OF_VERSION |= {"all-average": (0.001, 0.015), "all-ensemble": (0.01, 0.02)}
-SMALL_NAMES = ["fig2_methods", "fig9_linear", "gains", "matched", "calibration"]
+SMALL_NAMES = ["fig2_methods", "fig3_rates", "fig9_linear", "gains", "matched", "calibration"]
 REDRAWN = [("full", "fig3_rates"), ("full", "widths")]
 # All scripts in one process, as starting one takes longer than drawing.
 CALL = """
@@ -491,6 +492,14 @@ def test_fig3_joins_rates_in_order_and_shows_the_papers_means_apart(drawn, table
     assert "read off the paper's figure 3" in result.figure.get_supxlabel()
 
 
+def test_fig3_names_every_rate_that_it_shows(drawn):
+    for kind, alone in (("full", []), ("small", ["0.5", "0.95"])):
+        entries = entries_of(drawn[kind, "fig3_rates"].figure)
+        shown = {entry.split("\n")[0] for entry in entries}
+        assert shown == {f"rate {rate:g}" for rate in {*RATES, *RUNS[kind]["families"][PLAIN]}}
+        assert [e for e in entries if "paper" in e] == [f"rate {r}\n(paper alone)" for r in alone]
+
+
 def test_fig6_marks_of_the_faster_head_are_hollow(drawn, tables):
     axes = drawn["full", "fig6_head_rate"].figure.axes[0]
     hollow = {
@@ -621,6 +630,15 @@ def test_matched_draws_runs_by_domain_and_the_gain_at_equal_iid(drawn, tables):
     assert large == set(chosen(source, held_out="all domains")["difference"].dropna().round(9))
 
 
+def test_matched_is_drawn_where_nothing_is_matched(paths, tables, tmp_path):
+    nothing = tmp_path / "matched.csv"
+    empty = ["ood_plain", "ood_rate", "difference", "low", "high"]
+    tables["small"]["matched"].assign(**dict.fromkeys(empty, np.nan)).to_csv(nothing, index=False)
+    *panels, gains = draw("matched", paths["small"] | {"matched": nothing}, tmp_path).figure.axes
+    assert all(marks(axes) for axes in panels)
+    assert marks(gains) == set()
+
+
 def test_calibration_has_the_interval_over_seeds_of_each_version(drawn, tables):
     result = drawn["full", "calibration"]
     runs = chosen(tables["full"]["runs"], family="fine-tuning")
@@ -668,6 +686,14 @@ def test_fig1_draws_both_paths_of_both_fine_tunings_and_their_means(drawn, table
     ]
     reach = 100 * stats.norm.ppf(0.95) * max(largest)
     assert f"and {reach:.1f} (o.o.d.) points" in result.figure.get_supxlabel()
+
+
+def test_fig1_has_no_entry_for_a_half_way_that_it_does_not_show(drawn, paths, tables, tmp_path):
+    assert "half-way" in entries_of(drawn["full", "fig1_interpolation"].figure)
+    without = tables["full"]["interpolation"].query("share != 0.5")
+    without.to_csv(tmp_path / "interpolation.csv", index=False)
+    changed = paths["full"] | {"interpolation": tmp_path / "interpolation.csv"}
+    assert "half-way" not in entries_of(draw("fig1_interpolation", changed, tmp_path).figure)
 
 
 def test_names_that_look_like_numbers_or_nothing_stay_names(drawn):

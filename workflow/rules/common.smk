@@ -16,9 +16,13 @@ from dissent.image_files import image_files
 from dissent.provenance import guard
 from dissent.provenance.imports import local_modules
 from dissent.provenance.record import recorded
-from dissent.provenance.snakemake_internals import wake_by_one_timer
+from dissent.provenance.snakemake_internals import (
+    leave_locks_of_others,
+    wake_by_one_timer,
+)
 
 wake_by_one_timer()
+leave_locks_of_others()
 try:
     RUN = load_run(config, workflow.configfiles[-1])
     MODELS, PREDICTIONS = load_models(RUN.models, RUN)

@@ -182,15 +182,12 @@ def closure(
     `edited` are files that are not as they are committed, leaves or not.
     """
     notes = {**notes, **dict.fromkeys(edited, EDITED)}
-    mends = {
-        EDITED: "commit it",
-        LOOSE: "commit it, or give its sha256 in the config",
-    }
     found = [
-        Finding("closure", path, f"is {note}", mends[note])
+        Finding("closure", path, f"is {EDITED}", "commit it")
         for path, note in sorted(notes.items())
-        if note in mends
+        if note == EDITED
     ]
+    found += _loose(path for path, note in notes.items() if note == LOOSE)
     for record in records:
         first = next(iter(record.outputs))
         file = record.environment.get("file")
@@ -209,6 +206,21 @@ def closure(
                 what = f"comes from {name}, which nothing pins"
                 found.append(Finding("closure", first, what, "pin its package, or give its sha256"))
     return found + _other_packages(records)
+
+
+def _loose(paths: Iterable[str]) -> list[Finding]:
+    """Leaves that nothing holds, those of one folder together: there may be thousands of images."""
+    by_folder: dict[Path, list[str]] = {}
+    for path in sorted(paths):
+        by_folder.setdefault(Path(path).parent, []).append(path)
+    found = []
+    for first, *others in by_folder.values():
+        what, mend = f"is {LOOSE}", "commit it, or give its sha256 in the config"
+        if others:
+            what = f"and {len(others)} more in its folder are {LOOSE}"
+            mend = "commit them, or give the sha256 of each, or of one file of them, in the config"
+        found.append(Finding("closure", first, what, mend))
+    return found
 
 
 def _other_packages(records: Sequence[Record]) -> list[Finding]:

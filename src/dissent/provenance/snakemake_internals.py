@@ -91,6 +91,24 @@ def wake_by_one_timer() -> None:
     JobScheduler._schedule_reevalutation = schedule_reevaluation
 
 
+def leave_locks_of_others() -> None:
+    """Have a run that ends unlock what it has locked itself, and no more.
+
+    By itself Snakemake then removes the folder of all locks. So once a run has ended, another that
+    is still under way could be started a second time, and each would delete what the other makes.
+    To unlock by hand (`--unlock`) still removes all.
+    """
+    from snakemake.persistence.file import FilePersistence
+
+    def unlock(self: Any) -> None:
+        for path in self._lockfile.values():
+            Path(path).unlink(missing_ok=True)
+        self._lockfile.clear()
+
+    FilePersistence.unlock = unlock
+    FilePersistence.cleanup_locks = FilePersistence._delete_locks
+
+
 def _key_path(folder: Path, output: str) -> Path:
     """Where Snakemake keeps what belongs to an output."""
     key = urlsafe_b64encode(output.encode()).decode()

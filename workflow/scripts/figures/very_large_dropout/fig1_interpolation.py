@@ -51,7 +51,8 @@ def draw(interpolation: pd.DataFrame, run: str, level: float) -> tuple[Figure, p
         for path, dashes in PATHS.items()
     ]
     handles.append(figures.handle("pre-trained", **START))
-    handles.append(figures.handle("half-way", color="0.5", **HALF))
+    if (means["share"] == 0.5).any():
+        handles.append(figures.handle("half-way", color="0.5", **HALF))
     figure.legend(handles=handles, loc="outside upper center", ncols=3, handlelength=3)
     reach = [100 * widest(interpolation, axis, level) for axis in dropout.AXES]
     figures.footnote(

@@ -48,7 +48,12 @@ def draw(
             axes.set_ylabel("o.o.d. accuracy (%)")
     beside = figure.add_subplot(grid[0, -1])
     beside.set_axis_off()
-    beside.legend(loc="upper left", **dropout.ranked_legend(series, table))
+    legend = dropout.ranked_legend(series, table)
+    legend["handles"] += [
+        figures.handle(f"rate {rate:g}\n(paper alone)", linestyle="none", **looks[rate])
+        for rate in sorted({*digitised["rate"]} - {*rates})
+    ]
+    beside.legend(loc="upper left", **legend)
     facts = dropout.scatter_facts(series, runs, table, level)
     figures.footnote(figure, run, *facts, "Below: means read off the paper's figure 3")
     return figure, pd.concat([table, digitised.assign(drawn="digitised")])

@@ -58,6 +58,7 @@ def draw(
         f"{', '.join(of_what)}; lines: checkpoints in order, mean of runs",
         "Vertical lines, and right: at the highest i.i.d. accuracy that no dropout and the rate "
         "both reach; learning rates may differ there",
+        "Nothing where a seed's first checkpoint is above that accuracy already",
         dropout.interval_note(matched, level, "each domain, and of their mean (large)"),
     )
     return figure, pd.concat([means.assign(panel="runs"), matched.assign(panel="matched")])
