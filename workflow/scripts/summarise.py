@@ -2,22 +2,24 @@
 
 import argparse
 import signal
-import sys
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
+from dissent import commandline
 from dissent.claims import NOT_MEASURED, measured
+from dissent.commandline import InputError
 
 
-def main(run: str) -> None:
+def main(arguments: argparse.Namespace) -> None:
+    run = arguments.run
     results = Path("results") / run
     if not results.is_dir():
         runs = sorted(folder.name for folder in results.parent.glob("*/"))
         there = f", only of {', '.join(runs)}: name one of these with --run, or" if runs else ":"
-        sys.exit(f"error: there are no results of a run {run!r}{there} run that one first")
+        raise InputError(f"there are no results of a run {run!r}{there} run that one first")
     print(f"\nFigures of the run {run!r} (each also as svg, pdf and csv):")
     for figure in sorted(results.glob("figures/*/*.png")):
         print(f"  {figure}")
@@ -60,6 +62,6 @@ def print_outside(models: pd.DataFrame) -> None:
 if __name__ == "__main__":
     # Whoever reads may have read enough, as `head` does.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = commandline.parser(__doc__)
     parser.add_argument("--run", default="demo", help="name of the run")
-    main(parser.parse_args().run)
+    commandline.run(main, parser.parse_args())
